@@ -1,0 +1,1 @@
+"""Tomovox compares multimodal language models that read 3D medical images."""

@@ -1,0 +1,97 @@
+"""How does YAML become a model, its data and a trainer? One typed schema for every verb."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from tomovox.data.datamodule import M3DDataModule
+from tomovox.models.base import VolumeLM
+from tomovox.schema import TomovoxError, Vocabulary
+
+Config = dict[str, Any]
+
+
+class TomovoxCLI(LightningCLI):
+    """LightningCLI with the tokenizer's vocabulary handed from the data to the model."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link data.template's vocabulary to the model."""
+        parser.link_arguments(
+            "data", "model.init_args.vocabulary", compute_fn=_vocabulary_of, apply_on="instantiate"
+        )
+
+
+def _vocabulary_of(data: M3DDataModule) -> Vocabulary:
+    return data.vocabulary()
+
+
+def cli_arguments() -> Config:
+    """Return the arguments of TomovoxCLI that every use shares."""
+    return {
+        "model_class": VolumeLM,
+        "datamodule_class": M3DDataModule,
+        "subclass_mode_model": True,
+        "save_config_callback": None,
+        "seed_everything_default": 0,
+    }
+
+
+def instantiate(config: Config, place: str) -> TomovoxCLI:
+    """Return the cli with `.model`, `.datamodule` and `.trainer` of a config.
+
+    Raises TomovoxError naming `place` when a key is unknown or a value has the wrong type.
+    """
+    try:
+        return TomovoxCLI(
+            **cli_arguments(), args=config, run=False, parser_kwargs={"exit_on_error": False}
+        )
+    except ArgumentError as error:
+        raise TomovoxError(f"{place}: {one_line(str(error))}") from None
+
+
+def one_line(message: str, limit: int = 500) -> str:
+    """Return a message of many lines as one; past `limit` characters its middle is left out."""
+    text = " ".join(message.split())
+    return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
+
+
+def read_yaml(path: Path) -> Config:
+    """Return the mapping in a YAML file; TomovoxError when missing, broken or no mapping."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TomovoxError(
+            f"{path}: cannot be read ({one_line(str(error))}); give a YAML file"
+        ) from None
+    except yaml.YAMLError as error:
+        raise TomovoxError(f"{path}: not YAML: {one_line(str(error))}") from None
+    if not isinstance(value, dict):
+        raise TomovoxError(f"{path}: holds no keys; expected a mapping such as `model: ...`")
+    return value
+
+
+def merged(base: Mapping[str, Any], *changes: Mapping[str, Any]) -> Config:
+    """Return `base` with each of `changes` laid over it, key by key, down to the leaves."""
+    result = dict(base)
+    for change in changes:
+        for key, value in change.items():
+            old = result.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what changed from old to new as `key: old -> new`, sorted by key."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {a} -> {b}")
+    return lines

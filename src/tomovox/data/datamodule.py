@@ -1,0 +1,238 @@
+"""Which studies train, validate and test a model of M3D-Data, and in which batches?
+
+The same module serves every model of a comparison. Letters: u studies of a batch, b questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from tomovox.data.dataset import (
+    OnBadVolume,
+    StudyDataset,
+    StudySampler,
+    collate_studies,
+    move_batch,
+)
+from tomovox.data.prompts import Template
+from tomovox.data.records import read_records
+from tomovox.data.tokenizer import build_word_tokenizer
+from tomovox.schema import Batch, Record, Task, TomovoxError, Vocabulary
+
+TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
+
+
+class M3DDataModule(LightningDataModule):
+    """M3D-Cap and M3D-VQA as studies with their questions.
+
+    `left_out` lists (record id, reason) of every question that 'list' dropped; nothing is replaced.
+
+    Args:
+        root: data root, the folder that holds M3D_Cap_npy and M3D-VQA.
+        template: makes the prompts. Without a tokenizer it gets a word tokenizer, built from the
+            texts of all training records of `tasks` (whatever `limit` is): predict with the same
+            tasks, or name the saved tokenizer.
+        tasks: what is asked: vqa_closed, vqa_open, report.
+        mix: weight of each task when training questions are drawn, 1 where absent.
+        train_split: split to train on.
+        val_split: split of the validation loss.
+        test_split: split to predict.
+        splits: split to predict of single tasks, where it is not `test_split`.
+        batch_size: studies of a training or validation batch.
+        questions_per_study: most questions drawn per study and training step.
+        shuffle_choices: permute the choices of closed questions in training.
+        limit: use only the first studies of each split.
+        num_workers: processes that read volumes.
+        seed: of order, draws, shuffled choices and augmentation.
+        augment: turn, flip and rescale training volumes as published. Off, because turns and flips
+            falsify the plane, and left and right, that questions and reports name.
+        on_bad_volume: 'raise' on an unreadable volume, or 'list': check all volumes in setup and
+            leave out, and list, the questions of the bad ones.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        template: Template,
+        tasks: Sequence[str] = TASKS,
+        mix: dict[str, float] | None = None,
+        train_split: str = "train",
+        val_split: str = "val",
+        test_split: str = "test",
+        splits: dict[str, str] | None = None,
+        batch_size: int = 8,
+        questions_per_study: int = 6,
+        shuffle_choices: bool = False,
+        limit: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        augment: bool = False,
+        on_bad_volume: OnBadVolume = "raise",
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.template = template
+        self.tasks = tuple(tasks)
+        self.mix = dict(mix or {})
+        self.train_split, self.val_split, self.test_split = train_split, val_split, test_split
+        self.splits = dict(splits or {})
+        self.batch_size = batch_size
+        self.questions_per_study = questions_per_study
+        self.shuffle_choices = shuffle_choices
+        self.limit = limit
+        self.num_workers = num_workers
+        self.seed = seed
+        self.augment = augment
+        self.on_bad_volume: OnBadVolume = on_bad_volume
+        self.left_out: list[tuple[str, str]] = []
+        self._datasets: dict[str, StudyDataset] = {}
+        self._skipped: frozenset[str] = frozenset()
+        self._training: list[Record] | None = None
+        self._check_settings()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the records that a stage needs and give the template its tokenizer.
+
+        Raises TomovoxError when the root is missing or any record is malformed.
+        """
+        if not self.root.is_dir():
+            raise TomovoxError(
+                f"{self.root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
+                f"a small one (tomovox data phantom)"
+            )
+        self.vocabulary()
+        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        needed["predict"] = needed["test"]
+        for name in needed[stage] if stage else ("train", "val", "test"):
+            if name not in self._datasets:
+                self._datasets[name] = self._dataset(name)
+                self.left_out += self._datasets[name].left_out
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the vocabulary of the template, whose tokenizer is built first if it has none."""
+        if not self.template.has_tokenizer:
+            self.template.use_tokenizer(build_word_tokenizer(self.train_texts()))
+        return self.template.vocabulary()
+
+    def skip(self, ids: Iterable[str]) -> None:
+        """Leave out of prediction the studies whose questions are all among `ids`: answered."""
+        self._skipped = frozenset(ids)
+
+    def predict_studies(self) -> list[list[Record]]:
+        """Return the questions of every study to predict, skipped or not, a list per study."""
+        return self._ready("test").studies
+
+    def train_texts(self) -> Iterator[str]:
+        """Yield context, question and reference of every training record, limit or not."""
+        for record in self.train_records():
+            yield from (record.context, record.question, record.reference)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return shuffled batches with drawn questions and labels; the last short one is dropped.
+
+        Raises TomovoxError when there are fewer studies than one batch needs.
+        """
+        dataset = self._ready("train")
+        if len(dataset) < self.batch_size:
+            raise TomovoxError(
+                f"{self.root}: {len(dataset)} studies to train on are fewer than batch_size "
+                f"{self.batch_size}; lower batch_size"
+            )
+        sampler = StudySampler(len(dataset), self.seed)
+        return self._loader(dataset, train=True, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return batches with labels: every question of every validation study, in file order."""
+        return self._loader(self._ready("val"), train=True)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Return one study a batch with all its questions, left-padded to generate from."""
+        dataset = self._ready("test")
+        pending = [
+            row
+            for row, study in enumerate(dataset.studies)
+            if any(record.id not in self._skipped for record in study)
+        ]
+        return self._loader(Subset(dataset, pending), train=False, batch_size=1)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Return the batch on `device`; Lightning's own way refuses frozen records."""
+        return move_batch(batch, device)
+
+    def _check_settings(self) -> None:
+        """Raise TomovoxError for a setting that no data could satisfy."""
+        known = ", ".join(TASKS)
+        if not self.tasks or not set(self.tasks) <= set(TASKS):
+            raise TomovoxError(f"data.tasks is {list(self.tasks)}; choose some of {known}")
+        for name, table in (("mix", self.mix), ("splits", self.splits)):
+            unknown = sorted(set(table) - set(self.tasks))
+            if unknown:
+                raise TomovoxError(
+                    f"data.{name} names {', '.join(unknown)}, not among data.tasks; "
+                    f"remove it or add the task"
+                )
+        if any(not 0 < weight < float("inf") for weight in self.mix.values()):
+            raise TomovoxError("data.mix holds a weight that is not above 0; drop the task instead")
+        for name in ("batch_size", "questions_per_study", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise TomovoxError(f"data.{name} is {value}; it must be at least 1")
+        for name in ("num_workers", "seed"):
+            if getattr(self, name) < 0:
+                raise TomovoxError(f"data.{name} is {getattr(self, name)}; it must not be negative")
+
+    def _dataset(self, name: str) -> StudyDataset:
+        if name == "train":
+            return StudyDataset(
+                self.root,
+                self.train_records(),
+                questions_per_study=self.questions_per_study,
+                mix=self.mix,
+                shuffle_choices=self.shuffle_choices,
+                augmented=self.augment,
+                limit=self.limit,
+                on_bad_volume=self.on_bad_volume,
+            )
+        if name == "val":
+            records = self._records({task: self.val_split for task in self.tasks})
+        else:
+            records = self._records({t: self.splits.get(t, self.test_split) for t in self.tasks})
+        return StudyDataset(self.root, records, limit=self.limit, on_bad_volume=self.on_bad_volume)
+
+    def train_records(self) -> list[Record]:
+        """Return the records of the training split, limit or not."""
+        if self._training is None:
+            self._training = self._records({task: self.train_split for task in self.tasks})
+        return self._training
+
+    def _records(self, splits: dict[str, str]) -> list[Record]:
+        return [
+            r for task, split in splits.items() for r in read_records(self.root, Task(task), split)
+        ]
+
+    def _ready(self, name: str) -> StudyDataset:
+        if name not in self._datasets:
+            raise TomovoxError(f"the {name} data is not set up; call setup first")
+        return self._datasets[name]
+
+    def _loader(
+        self, dataset: Dataset[Any], train: bool, batch_size: int | None = None, **options: Any
+    ) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size or self.batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=False,
+            collate_fn=partial(collate_studies, template=self.template, train=train),
+            **options,
+        )

@@ -1,0 +1,216 @@
+"""Which volume and which of its questions make one item, and how do items become a batch?
+
+A study is read once for all its questions. Letters: u studies, s series, b questions, k drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from tomovox.data.prompts import Template
+from tomovox.data.records import choices_text
+from tomovox.data.volumes import augment, read_volume
+from tomovox.schema import LETTERS, Batch, Questions, Record, Studies, Task, TomovoxError
+
+OnBadVolume = Literal["raise", "list"]
+
+
+@dataclass(slots=True)
+class StudyItem:
+    """The series of one study and what is asked about it."""
+
+    voxels: list[Float[Tensor, "1 D H W"]]
+    records: list[Record]
+
+
+class StudyDataset(Dataset[StudyItem]):
+    """Studies of a split, one item each.
+
+    Records with the same `volumes` form a study; studies stand in order of first appearance,
+    questions in record order. An index `row` gives all questions of a study as they are; an index
+    `(row, seed)` draws from them for training, the same way for the same seed.
+
+    Args:
+        root: data root.
+        records: what is asked.
+        questions_per_study: most questions that a draw takes; None takes all.
+        mix: weight of each task in a draw, 1 where absent, shared evenly by its questions.
+        shuffle_choices: a draw permutes the choices of closed questions.
+        augmented: a draw turns, flips and rescales the volume (see `volumes.augment`).
+        limit: keep the first studies only.
+        on_bad_volume: 'raise' when an unreadable volume is asked for; 'list' reads every volume
+            now and leaves out, in `left_out`, the questions of those that cannot be read.
+
+    Raises TomovoxError when no study is left.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        records: Sequence[Record],
+        questions_per_study: int | None = None,
+        mix: Mapping[str, float] | None = None,
+        shuffle_choices: bool = False,
+        augmented: bool = False,
+        limit: int | None = None,
+        on_bad_volume: OnBadVolume = "raise",
+    ) -> None:
+        self.root = Path(root)
+        self.questions_per_study = questions_per_study
+        self.mix = dict(mix or {})
+        self.shuffle_choices = shuffle_choices
+        self.augmented = augmented
+        self.studies = group_by_study(records)[:limit]
+        self.left_out: list[tuple[str, str]] = []
+        if on_bad_volume == "list":
+            self.studies = [study for study in self.studies if self._is_readable(study)]
+        if not self.studies:
+            reason = f"; {self.left_out[0][1]}" if self.left_out else ""
+            raise TomovoxError(f"{self.root}: no study with a readable volume is left{reason}")
+
+    def __len__(self) -> int:
+        """Number of studies."""
+        return len(self.studies)
+
+    def __getitem__(self, index: int | tuple[int, int]) -> StudyItem:
+        """Return a study with all its questions, or with those that (row, seed) draws."""
+        row, seed = index if isinstance(index, tuple) else (index, None)
+        records = self.studies[row]
+        first = records[0]
+        voxels = [
+            torch.from_numpy(read_volume(self.root, name, first.id)) for name in first.volumes
+        ]
+        if seed is None:
+            return StudyItem(voxels, list(records))
+        random = np.random.default_rng(seed)
+        drawn = self._draw(records, random)
+        if self.augmented:
+            generator = torch.Generator().manual_seed(int(random.integers(2**63)))
+            voxels = [augment(volume, generator) for volume in voxels]
+        return StudyItem(voxels, drawn)
+
+    def _draw(self, records: Sequence[Record], random: np.random.Generator) -> list[Record]:
+        """Return up to k of the records, drawn without replacement, in record order."""
+        k = min(self.questions_per_study or len(records), len(records))
+        tasks = [record.task for record in records]
+        weights = np.array([self.mix.get(task, 1.0) / tasks.count(task) for task in tasks])
+        chosen = random.choice(len(records), k, replace=False, p=weights / weights.sum())
+        drawn = [records[place] for place in sorted(chosen)]
+        if self.shuffle_choices:
+            drawn = [
+                permute_choices(r, random.permutation(len(r.choices)).tolist())
+                if r.task == Task.VQA_CLOSED
+                else r
+                for r in drawn
+            ]
+        return drawn
+
+    def _is_readable(self, records: Sequence[Record]) -> bool:
+        """Whether all series can be read; if not, list the questions of the study as left out."""
+        try:
+            for name in records[0].volumes:
+                read_volume(self.root, name, records[0].id)
+        except TomovoxError as error:
+            self.left_out += [(record.id, str(error)) for record in records]
+            return False
+        return True
+
+
+def group_by_study(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the records of each study; studies in order of first appearance."""
+    studies: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        studies.setdefault(record.volumes, []).append(record)
+    return list(studies.values())
+
+
+def permute_choices(record: Record, order: Sequence[int]) -> Record:
+    """Return a closed question whose new choice i is the old choice order[i].
+
+    The letter of the reference follows its content, and the question lists the new choices.
+    """
+    choices = tuple(record.choices[old] for old in order)
+    letter, answer = record.reference[0], record.reference[1:]
+    stem = record.question.removesuffix(choices_text(record.choices))
+    return replace(
+        record,
+        question=stem + choices_text(choices),
+        choices=choices,
+        reference=LETTERS[list(order).index(LETTERS.index(letter))] + answer,
+    )
+
+
+class StudySampler(Sampler[tuple[int, int]]):
+    """Yields (row, draw seed) for n studies, in another order with other draws every epoch.
+
+    The epoch is the one of `set_epoch`, which Lightning calls; where a wrapper for several
+    processes hides that method, each pass counts as the next epoch.
+    """
+
+    def __init__(self, n: int, seed: int = 0, shuffle: bool = True) -> None:
+        self.n, self.seed, self.shuffle = n, seed, shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Number of studies."""
+        return self.n
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Start a pass over the studies."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        self.epoch += 1
+        rows = random.permutation(self.n) if self.shuffle else np.arange(self.n)
+        seeds = random.integers(2**63, size=self.n)
+        return iter(list(zip(rows.tolist(), seeds.tolist(), strict=True)))
+
+
+def collate_studies(items: Sequence[StudyItem], template: Template, train: bool) -> Batch:
+    """Return the batch of some studies: labels and right padding to train, prompts to generate.
+
+    Plane and phase of the series are withheld (empty strings), although the file names of M3D-Cap
+    tell them: they are the answers to question types 1 and 2.
+    """
+    voxels = [volume for item in items for volume in item.voxels]
+    series = [row for row, item in enumerate(items) for _ in item.voxels]
+    rows = [row for row, item in enumerate(items) for _ in item.records]
+    records = [record for item in items for record in item.records]
+    withheld = [""] * len(voxels)
+    studies = Studies(voxels, torch.tensor(series, dtype=torch.long), withheld, list(withheld))
+    questions, ids, mask, labels = template.collate(records, rows, train)
+    return Batch(studies, questions, ids, mask, labels, records)
+
+
+def move_batch(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch with its tensors on `device`; texts and records are the same objects."""
+
+    def move(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
+
+    studies = replace(
+        batch.studies,
+        voxels=[move(volume) for volume in batch.studies.voxels],
+        study=move(batch.studies.study),
+    )
+    asked = batch.questions
+    questions = Questions(asked.text, move(asked.ids), move(asked.mask), move(asked.study))
+    return Batch(
+        studies=studies,
+        questions=questions,
+        input_ids=move(batch.input_ids),
+        attention_mask=move(batch.attention_mask),
+        labels=None if batch.labels is None else move(batch.labels),
+        records=batch.records,
+    )

@@ -1,0 +1,83 @@
+"""What is true of one synthetic case, before and after rendering?
+
+Letters: D H W depth, height and width of a volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tomovox.data import phantom_body as body
+from tomovox.data import phantom_text as text
+from tomovox.data.phantom_render import Rendered, render
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that is true of one case, before any voxel."""
+
+    id: int
+    parts: tuple[body.Part, ...]
+    finding: body.Finding | None
+    series: tuple[body.Series, ...]
+    report: str
+    questions: tuple[tuple[text.Question, ...], ...]
+    yes_no: tuple[tuple[text.Question, ...], ...]
+    absent: str
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of the case below the data root."""
+        return f"M3D_Cap_npy/ct_case/{self.id:06d}"
+
+    def image(self, index: int) -> str:
+        """Return the path of series `index` below the data root."""
+        return f"{self.folder}/{self.series[index].name}.npy"
+
+
+def describe_case(
+    seed: int, case: int, depth: int = 32, difficulty: str = "base", series: int = 2
+) -> Case:
+    """Return case `case` (counting from 1) of the world `seed` without rendering it.
+
+    Anatomy, series and words have generators of their own, seeded by (seed, case, purpose), so that
+    a case depends neither on the number of cases nor on the worker that writes it.
+    """
+    anatomy, scans, words = (np.random.default_rng([seed, case, k]) for k in range(3))
+    parts = body.draw_parts(anatomy)
+    finding = body.draw_finding(parts, body.DIFFICULTIES[difficulty], anatomy)
+    chosen = body.draw_series(series, depth, scans)
+    others = [kind for kind in body.KINDS if not finding or kind != finding.kind]
+    return Case(
+        id=case,
+        parts=parts,
+        finding=finding,
+        series=chosen,
+        absent=others[int(scans.integers(len(others)))],
+        report=text.report(finding, words),
+        questions=tuple(tuple(text.questions(finding, s, words)) for s in chosen),
+        yes_no=tuple(tuple(text.yes_no_questions(finding, s, words)) for s in chosen),
+    )
+
+
+def render_series(
+    case: Case,
+    index: int,
+    seed: int,
+    shape: tuple[int, int, int],
+    difficulty: str = "base",
+    organ_masks: bool = False,
+) -> Rendered:
+    """Return series `index` of a case as voxels and masks of `shape` (D H W)."""
+    noise = np.random.default_rng([seed, case.id, 3 + index])
+    return render(
+        case.parts,
+        case.finding,
+        case.series[index],
+        shape,
+        body.DIFFICULTIES[difficulty],
+        noise,
+        organ_masks,
+    )

@@ -1,0 +1,251 @@
+"""Which questions does a split of the M3D data ask, and what are the right answers?
+
+A row of a published file becomes one Record, in file order; a row that cannot is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from tomovox.data.volumes import resolve_inside
+from tomovox.schema import LETTERS, QUESTION_TYPES, Record, Task, TomovoxError
+
+CAP_FILE = "M3D_Cap_npy/M3D_Cap.json"
+VQA_FILE = "M3D-VQA/M3D_VQA_{split}.csv"
+VQA_SPLITS = ("train", "val", "test", "test5k", "yn_train")
+OPEN_COLUMNS = ("Image Path", "Text", "Question Type", "Question", "Answer")
+CHOICE_COLUMNS = tuple(f"Choice {letter}" for letter in LETTERS)
+CLOSED_COLUMNS = (*OPEN_COLUMNS, *CHOICE_COLUMNS, "Answer Choice")
+
+REPORT_QUESTIONS = (
+    "What are the findings in this scan?",
+    "Write the findings section for this examination.",
+    "Report what this volume shows.",
+    "Describe the image as a radiologist would.",
+    "Please dictate a report of this study.",
+    "Which normal and abnormal findings do you see here?",
+    "Go through the scan and state your findings.",
+    "Give the radiology report that belongs to this image.",
+)
+"""Ways to ask for a report, in our own words; the record id decides which one is used."""
+
+
+def read_records(root: Path, task: Task, split: str) -> list[Record]:
+    """Return the records of a task and split of M3D-Data, in file order.
+
+    'val' and 'validation' mean the same split, written 'val' in ids. Raises TomovoxError, one line
+    with file and row, when anything is missing or malformed; no row is ever dropped.
+    """
+    if task == Task.REPORT:
+        return read_cap(root, split)
+    if task in (Task.VQA_CLOSED, Task.VQA_OPEN):
+        return read_vqa(root, split, task)
+    known = ", ".join((Task.REPORT, Task.VQA_CLOSED, Task.VQA_OPEN))
+    raise TomovoxError(f"task {task!r} is not read from M3D-Cap or M3D-VQA; known: {known}")
+
+
+def read_cap(root: Path, split: str) -> list[Record]:
+    """Return the report records of a split of M3D-Cap; the reference is the text of the study.
+
+    Splits of the release: train, validation, test, test1k, test500, test100. Line breaks in a
+    report count as spaces. Raises TomovoxError as `read_records`.
+    """
+    root = Path(root)
+    path = root / CAP_FILE
+    try:
+        splits = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise TomovoxError(
+            f"{path}:{error.lineno}: broken JSON ({error.msg}); download the file again"
+        ) from None
+    if not isinstance(splits, dict):
+        raise TomovoxError(f"{path}: not an object of splits; download the file again")
+    key = "validation" if split == "val" and "val" not in splits else split
+    key = "val" if split == "validation" and "validation" not in splits else key
+    if key not in splits:
+        raise TomovoxError(f"{path}: no split {split!r}; known: {', '.join(splits)}")
+    rows = splits[key]
+    if not isinstance(rows, list) or not rows:
+        raise TomovoxError(f"{path}: split {key!r} lists no volumes; download the file again")
+    reports = _Reports(root)
+    return [_cap_record(row, n, split, path, reports) for n, row in enumerate(rows)]
+
+
+def read_vqa(root: Path, split: str, task: Task) -> list[Record]:
+    """Return the records of a split of M3D-VQA, seen as closed or as open questions.
+
+    Cells are the text of the file: a choice "NA" or "None" stays that word. Splits: train, val,
+    test, test5k, yn_train (yes/no questions, open only). A missing report leaves only the series
+    name as context. Raises TomovoxError as `read_records`.
+    """
+    split = _canonical(split)
+    if split not in VQA_SPLITS:
+        raise TomovoxError(f"M3D-VQA has no split {split!r}; known: {', '.join(VQA_SPLITS)}")
+    if split == "yn_train" and task == Task.VQA_CLOSED:
+        raise TomovoxError("split 'yn_train' has no choices to pick from; read it as vqa_open")
+    root = Path(root)
+    path = root / VQA_FILE.format(split=split)
+    columns = CLOSED_COLUMNS if task == Task.VQA_CLOSED else OPEN_COLUMNS
+    reports = _Reports(root, optional=True)
+    records = [
+        _vqa_record(row, n, split, task, path, reports)
+        for n, row in enumerate(_csv_rows(path, columns))
+    ]
+    if not records:
+        raise TomovoxError(f"{path}: holds no questions; download the file again")
+    return records
+
+
+def choices_text(choices: tuple[str, ...]) -> str:
+    """Return what a closed question appends to its stem: " Choices: A. axial B. ..."."""
+    listed = " ".join(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True))
+    return f" Choices: {listed}"
+
+
+def case_of(image: str) -> str:
+    """Return the patient study of an image path: "ct_case/000123", or else its folder."""
+    parts = PurePosixPath(image).parts
+    for place, part in enumerate(parts[:-2]):
+        if part in ("ct_case", "ct_quizze"):
+            return f"{part}/{parts[place + 1]}"
+    return str(PurePosixPath(image).parent)
+
+
+def _canonical(split: str) -> str:
+    return "val" if split == "validation" else split
+
+
+class _Reports:
+    """The reports of a data root, each read once, and the contexts made of them."""
+
+    def __init__(self, root: Path, optional: bool = False) -> None:
+        self.root, self.optional = root, optional
+        self._reports: dict[str, str] = {}
+        self._contexts: dict[tuple[str, str], str] = {}
+
+    def text(self, relative: str, place: str) -> str:
+        """Return a report on one line; an optional one that does not exist is empty."""
+        if relative not in self._reports:
+            path = resolve_inside(self.root, relative, place)
+            absent = self.optional and not path.exists()
+            self._reports[relative] = (
+                "" if absent else " ".join(_read_text(path, f" (named by {place})").split())
+            )
+        return self._reports[relative]
+
+    def context(self, image: str, relative: str, place: str) -> str:
+        """Return series name and report; rows of one image share the string, not a copy."""
+        key = (image, relative)
+        if key not in self._contexts:
+            series = " ".join(PurePosixPath(image).stem.replace("_", " ").split())
+            report = self.text(relative, place) if relative else ""
+            self._contexts[key] = f"{series}. {report}" if report else series
+        return self._contexts[key]
+
+
+def _cap_record(row: object, number: int, split: str, path: Path, reports: _Reports) -> Record:
+    split = _canonical(split)
+    name = f"{Task.REPORT}/{split}/{number:06d}"
+    place = f"{path}: row {number} ({name})"
+    image = row.get("image") if isinstance(row, dict) else None
+    text = row.get("text") if isinstance(row, dict) else None
+    if not (isinstance(image, str) and image and isinstance(text, str) and text):
+        raise TomovoxError(f'{place}: needs "image" and "text", two paths; mend the entry')
+    image = _image_path(image, place, reports.root)
+    return Record(
+        id=name,
+        task=Task.REPORT,
+        split=split,
+        case=case_of(image),
+        volumes=(image,),
+        question=REPORT_QUESTIONS[zlib.crc32(name.encode()) % len(REPORT_QUESTIONS)],
+        reference=reports.text(text, place),
+        context=reports.context(image, text, place),
+    )
+
+
+def _vqa_record(
+    row: dict[str, str], number: int, split: str, task: Task, path: Path, reports: _Reports
+) -> Record:
+    name = f"{task}/{split}/{number:06d}"
+    place = f"{path}: row {number} ({name})"
+    _check_cells(row, task, place)
+    image = _image_path(row["Image Path"], place, reports.root)
+    question, reference, choices = row["Question"], row["Answer"], ()
+    if task == Task.VQA_CLOSED:
+        choices = tuple(row[column] for column in CHOICE_COLUMNS)
+        question += choices_text(choices)
+        reference = f"{row['Answer Choice']}. {reference}"
+    return Record(
+        id=name,
+        task=task,
+        split=split,
+        case=case_of(image),
+        volumes=(image,),
+        question=question,
+        reference=reference,
+        question_type=QUESTION_TYPES[int(row["Question Type"])],
+        choices=choices,
+        context=reports.context(image, row["Text"], place),
+    )
+
+
+def _check_cells(row: dict[str, str], task: Task, place: str) -> None:
+    """Raise TomovoxError for a row that lacks cells or whose type or letter is none of ours."""
+    if None in row or None in row.values():
+        raise TomovoxError(f"{place}: has more or fewer cells than the header; mend the row")
+    for column in ("Image Path", "Question"):
+        if not row[column].strip():
+            raise TomovoxError(f"{place}: column {column!r} is empty; fill it in")
+    kind = row["Question Type"]
+    if kind not in {str(number) for number in QUESTION_TYPES}:
+        raise TomovoxError(f"{place}: Question Type {kind!r} is not a number from 1 to 5; mend it")
+    letter = row.get("Answer Choice", "")
+    if task == Task.VQA_CLOSED and (len(letter) != 1 or letter not in LETTERS):
+        raise TomovoxError(f"{place}: Answer Choice {letter!r} is not A, B, C or D; mend it")
+
+
+def _image_path(image: str, place: str, root: Path) -> str:
+    resolve_inside(root, image, place)
+    return str(PurePosixPath(image))  # "./a" and "a" are one volume, so one study
+
+
+def _csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a csv file as text; raise TomovoxError when a column is missing."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise TomovoxError(
+                    f"{path}: no column {', '.join(map(repr, missing))} in its first line; "
+                    f"add it or download the file again"
+                )
+            yield from reader
+    except OSError as error:
+        raise TomovoxError(_unreadable(path, error)) from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise TomovoxError(f"{path}: not a csv file in UTF-8 ({error}); save it again") from None
+
+
+def _read_text(path: Path, asked_by: str = "") -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise TomovoxError(_unreadable(path, error, asked_by)) from None
+    except UnicodeDecodeError as error:
+        raise TomovoxError(
+            f"{path}{asked_by}: not text in UTF-8 ({error.reason} at byte {error.start}); "
+            f"save it again"
+        ) from None
+
+
+def _unreadable(path: Path, error: OSError, asked_by: str = "") -> str:
+    return (
+        f"{path}{asked_by}: cannot be read ({error.strerror}); "
+        f"check the data root or download the file"
+    )

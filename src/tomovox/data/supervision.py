@@ -1,0 +1,143 @@
+"""What do the training questions and masks say about a volume? The labels of encoder pretraining.
+
+Letters: a answer heads. A head is a group of answers that compete as choices of one question type.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tomovox.data.volumes import read_volume, resolve_inside
+from tomovox.schema import IGNORE, LETTERS, Record, TomovoxError
+
+
+@dataclass
+class AnswerHeads:
+    """Answers that compete, grouped: `classes[i]` are the (question type, answer) pairs of head i."""
+
+    classes: list[list[tuple[str, str]]]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of classes of each head."""
+        return [len(c) for c in self.classes]
+
+    def targets(self, records: Sequence[Record]) -> np.ndarray:
+        """Return (a) int64: the class each head has for one volume's closed questions, IGNORE where none was asked."""
+        row = np.full(len(self.classes), IGNORE, dtype=np.int64)
+        for key in map(right_answer, records):
+            for i, classes in enumerate(self.classes):
+                if key in classes:
+                    row[i] = classes.index(key)
+        return row
+
+
+def right_answer(record: Record) -> tuple[str, str]:
+    """Return (question type, text of the right choice, lower case) of a closed question."""
+    letter = LETTERS.index(record.reference[0])
+    return record.question_type, record.choices[letter].lower()
+
+
+def answer_heads(records: Sequence[Record], most: int = 64) -> AnswerHeads:
+    """Group the answers of closed questions: those that were ever offered side by side share a head.
+
+    A head keeps its `most` most frequent right answers; a head of fewer than two is left out.
+    """
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(key: tuple[str, str]) -> tuple[str, str]:
+        while parent.setdefault(key, key) != key:
+            key = parent[key]
+        return key
+
+    counts: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        keys = [(record.question_type, choice.lower()) for choice in record.choices]
+        for key in keys:
+            parent[root(key)] = root(keys[0])
+        counts[right_answer(record)] += 1
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for key, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        groups[root(key)].append(key)
+    return AnswerHeads(sorted(sorted(g[:most]) for g in groups.values() if len(g) > 1))
+
+
+@dataclass
+class FindingMasks:
+    """Masks by content of the image they lie on: digest of the image file -> (class from 1, mask path)."""
+
+    classes: list[str]
+    masks: dict[str, list[tuple[int, str]]]
+
+    def labels(self, root: Path, relative: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Return (D H W) uint8: 0 none, else the class of the finding; None when no mask is known of this image."""
+        found = self.masks.get(digest(resolve_inside(root, relative, relative)))
+        if found is None:
+            return None
+        labels = np.zeros(shape, np.uint8)
+        for number, path in found:
+            mask = np.load(root / path, allow_pickle=False)
+            if mask.size > 1:
+                labels[mask.reshape(shape) > 0] = number
+        return labels
+
+
+def digest(path: Path) -> str:
+    """Return the hash of a file's bytes: two copies of one image are one image."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMasks:
+    """Index the masks of the training cases of M3D-Seg under `root` by their image.
+
+    `classes` names the finding classes to keep (None: all). Returns an empty index when there is no M3D-Seg.
+    """
+    seg = root / "M3D_Seg_npy"
+    info = seg / "dataset_info.json"
+    if not info.is_file():
+        return FindingMasks([], {})
+    names: dict[str, list[str]] = json.loads(info.read_text(encoding="utf-8"))
+    kept = [n for code in sorted(names) for n in names[code] if classes is None or n in classes]
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(kept), 1)}
+    if len(numbers) > 254:
+        raise TomovoxError(f"{info}: {len(numbers)} classes; encoder pretraining takes at most 254, name some")
+    masks: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    images: dict[str, str] = {}
+    for code in sorted(names):
+        entries = json.loads((seg / code / f"{code}.json").read_text(encoding="utf-8"))["train"]
+        for entry in entries:
+            image, label = entry["image"], entry["label"]
+            if image not in images:
+                images[image] = digest(resolve_inside(seg, image, str(info)))
+            found = masks[images[image]]
+            name = names[code][int(Path(label).stem.split("_")[-1])]
+            if name in numbers:
+                found.append((numbers[name], str(Path("M3D_Seg_npy") / label)))
+    return FindingMasks(list(numbers), dict(masks))
+
+
+class VisionDataset:
+    """Volumes of the training questions, each once, with answers and finding labels."""
+
+    def __init__(self, root: Path, records: Sequence[Record], heads: AnswerHeads, masks: FindingMasks):
+        """Take the closed questions of the training split and what supervises them."""
+        self.root, self.heads, self.masks = root, heads, masks
+        groups: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[record.volumes[0]].append(record)
+        self.items = list(groups.items())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return voxels (1 D H W), answers (a) and finding labels (D H W) or None."""
+        relative, records = self.items[index]
+        voxels = read_volume(self.root, relative, records[0].id)
+        labels = self.masks.labels(self.root, relative, voxels.shape[1:])
+        return voxels, self.heads.targets(records), labels

@@ -1,0 +1,130 @@
+"""Which ids stand for which words, when no language model brings its own tokenizer?
+
+A word tokenizer is built from the training texts; any other is loaded from a folder or by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tomovox.schema import LETTERS, TomovoxError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+PAD, EOS, UNK, PLACEHOLDER = "<pad>", "<eos>", "<unk>", "<image>"
+
+WORD = r"[A-D]\.|\d+\.\d+|\w+(?:[-'’]\w+)*|[^\w\s]"
+"""A letter of a choice, a decimal number, a word (hyphens inside), or one punctuation mark."""
+
+NO_SPACE_BEFORE = r" (?=[.,;:?!)\]%])"
+NO_SPACE_AFTER = r"(?<=[(\[]) "
+
+
+def build_word_tokenizer(texts: Iterable[str], limit: int | None = None) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one id per word of `texts`; more frequent words come first.
+
+    Words are lower-cased, except that the letters of choices "A." to "D." stay one token each.
+    Ids 0 to 3 are <pad>, <eos>, <unk>, <image>; ties in count are ordered by text. `limit` is the
+    largest number of ids, special ones included. Decoding joins words by spaces, none before . , ;
+    : ? ! ) ] or after an opening bracket.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    special = [PAD, EOS, UNK, PLACEHOLDER]
+    letters = [f"{letter}." for letter in LETTERS]
+    if limit is not None and limit < len(special) + len(letters):
+        raise TomovoxError(
+            f"a vocabulary of {limit} words has no room for the 8 fixed ones; raise the limit"
+        )
+    splitter = _word_level({token: place for place, token in enumerate(special)})
+    counts: Counter[str] = Counter()
+    for text, times in Counter(texts).items():  # reports repeat: each is split once
+        clean = splitter.normalizer.normalize_str(text)
+        for word, _ in splitter.pre_tokenizer.pre_tokenize_str(clean):
+            counts[word] += times
+    fixed = special + letters
+    words = sorted(counts.keys() - set(fixed), key=lambda word: (-counts[word], word))
+    known = (fixed + words)[:limit]
+    tokenizer = _word_level({token: place for place, token in enumerate(known)})
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNK,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(name_or_folder: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a folder or hub name, without remote code.
+
+    Raises TomovoxError when there is none.
+    """
+    from transformers import AutoTokenizer
+
+    folder = Path(name_or_folder)
+    is_path = folder.is_absolute() or name_or_folder.startswith(".") or len(folder.parts) > 2
+    if is_path and not folder.is_dir():
+        raise TomovoxError(f"{name_or_folder}: no such folder; give a tokenizer folder or hub name")
+    try:
+        return AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise TomovoxError(
+            f"{name_or_folder}: no tokenizer found ({reason}); give a folder with tokenizer.json "
+            f"or download the named model first"
+        ) from None
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer to a folder that `load_tokenizer` reads."""
+    tokenizer.save_pretrained(str(folder))
+
+
+def _word_level(vocabulary: dict[str, int]) -> Tokenizer:
+    """Return the splitting, numbering and joining rules over a vocabulary."""
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+    )
+
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+    # Lower-casing would make "A." the end of any sentence: the letters wait in private characters.
+    hidden = {f"{letter}.": chr(0xE000 + place) for place, letter in enumerate(LETTERS)}
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            *(
+                normalizers.Replace(Regex(rf"\b{text[0]}\.(?=\s|$)"), mark)
+                for text, mark in hidden.items()
+            ),
+            normalizers.Lowercase(),
+            *(normalizers.Replace(mark, text) for text, mark in hidden.items()),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\s+"), "removed"),
+            pre_tokenizers.Split(Regex(WORD), "isolated"),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.WordPiece(prefix="##", cleanup=False),  # no word starts so: joins by spaces
+            decoders.Fuse(),
+            decoders.Replace(Regex(NO_SPACE_BEFORE), ""),
+            decoders.Replace(Regex(NO_SPACE_AFTER), ""),
+        ]
+    )
+    special = [PAD, EOS, UNK, PLACEHOLDER]
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
+    return tokenizer

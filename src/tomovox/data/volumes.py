@@ -1,0 +1,150 @@
+"""How does a file on disk become the voxels a model sees, and which files are refused?
+
+Letters: D H W depth, height and width of a volume, in voxels.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.lib import format as npy
+from torch import Tensor
+
+from tomovox.schema import TomovoxError
+
+TOLERANCE = 1e-6
+"""How far a rounded intensity may lie outside [0, 1] before the volume is refused."""
+
+PREPARE = "prepare it again as one (1, D, H, W) array of intensities in [0, 1]"
+
+
+def resolve_inside(root: Path, relative: str, place: str) -> Path:
+    """Return root / relative; raise TomovoxError when the path is absolute, empty or climbs out.
+
+    Links that the user laid below the root are followed: only what a data file says is checked.
+    """
+    absolute = PurePosixPath(relative).is_absolute() or bool(PureWindowsPath(relative).anchor)
+    parts = PureWindowsPath(relative).parts  # splits at both kinds of slash
+    if absolute or ".." in parts or not parts or "\x00" in relative:
+        raise TomovoxError(
+            f"{place}: path {relative!r} leaves the data root {root}; write it relative to the root"
+        )
+    return Path(root) / relative
+
+
+def read_volume(root: Path, relative: str, place: str) -> Float[np.ndarray, "1 D H W"]:
+    """Return a volume of the data root as float32 (1, D, H, W) with intensities in [0, 1].
+
+    A (D, H, W) file gets its channel axis, uint8 is divided by 255, floats are kept; what rounding
+    pushed out of [0, 1] by at most 1e-6 is clipped. `place` is the record or row that asks for it.
+    Raises TomovoxError for a file that is missing, cut off, pickled, of another shape or type, not
+    finite, constant or out of range. Format: M3D-Cap and M3D-Seg (M3D, section 3).
+    """
+    path = resolve_inside(root, relative, place)
+    where = f"{path} (record {place})"
+    stored = _open_array(path, where)
+    low, high = stored.min(), stored.max()  # a NaN anywhere makes both NaN
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise TomovoxError(f"{where}: holds NaN or infinite voxels; {PREPARE}")
+    if low == high:
+        raise TomovoxError(f"{where}: every voxel is {low}, there is nothing to see; {PREPARE}")
+    if stored.dtype == np.uint8:
+        voxels = np.divide(stored, np.float32(255), dtype=np.float32)
+    else:
+        if low < -TOLERANCE or high > 1 + TOLERANCE:
+            raise TomovoxError(
+                f"{where}: intensities run from {low:g} to {high:g}, outside [0, 1]; {PREPARE}"
+            )
+        voxels = np.array(stored, dtype=np.float32, order="C")
+        if low < 0 or high > 1:
+            voxels.clip(0, 1, out=voxels)
+    return np.ascontiguousarray(voxels).reshape(1, *voxels.shape[-3:])
+
+
+def _open_array(path: Path, where: str) -> np.ndarray:
+    """Return the array of a .npy file, mapped and not yet read, after its header was believed."""
+    try:
+        with path.open("rb") as stream:
+            shape, dtype = _read_header(stream)
+            header = stream.tell()
+        size = path.stat().st_size
+        _check_header(shape, dtype, size - header, where)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise TomovoxError(
+            f"{where}: no such volume; check the data root or download it again"
+        ) from None
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise TomovoxError(
+            f"{where}: not a readable .npy file ({reason}); copy or download it again"
+        ) from None
+
+
+def _read_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and dtype that a .npy header claims; ValueError when it is not one."""
+    version = npy.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"version {version} of the format holds no plain array")
+    return shape, dtype
+
+
+def _check_header(shape: tuple[int, ...], dtype: np.dtype, held: int, where: str) -> None:
+    """Raise TomovoxError for a header that promises what `held` bytes of data cannot be."""
+    if dtype.hasobject:
+        raise TomovoxError(
+            f"{where}: holds pickled Python objects, which are never loaded; {PREPARE}"
+        )
+    if dtype != np.uint8 and dtype.kind != "f":
+        raise TomovoxError(f"{where}: voxels are {dtype}, expected uint8 or float; {PREPARE}")
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
+        raise TomovoxError(
+            f"{where}: shape {shape} is neither (D, H, W) nor (1, D, H, W); {PREPARE}"
+        )
+    if min(shape) < 1:
+        raise TomovoxError(f"{where}: shape {shape} holds no voxel; {PREPARE}")
+    needed = math.prod(shape) * dtype.itemsize
+    if needed > held:
+        raise TomovoxError(
+            f"{where}: header claims {needed} bytes of voxels, the file holds {held}: cut off; "
+            f"copy or download it again"
+        )
+
+
+def augment(
+    voxels: Float[Tensor, "1 D H W"], generator: torch.Generator
+) -> Float[Tensor, "1 D H W"]:
+    """Return a randomly turned, flipped and rescaled copy, as the published training did.
+
+    Quarter turns in the H-W plane (p 0.5), a flip of each axis (p 0.1 each), intensities times
+    1 +- 0.1 (p 0.5) and plus +- 0.1 (p 0.5), not clipped, so that voxels may leave [0, 1]. A plane
+    that is not square turns only by 180 degrees, so that shapes stay. Source: M3D, released code.
+    """
+
+    def chance(probability: float) -> bool:
+        return bool(torch.rand((), generator=generator) < probability)
+
+    def factor() -> float:
+        return float(torch.rand((), generator=generator) * 0.2 - 0.1)
+
+    if chance(0.5):
+        turns = int(torch.randint(1, 4, (), generator=generator))
+        square = voxels.shape[-1] == voxels.shape[-2]
+        voxels = torch.rot90(voxels, turns if square else 2, (-2, -1))
+    flipped = [axis for axis in (-3, -2, -1) if chance(0.1)]
+    if flipped:
+        voxels = voxels.flip(flipped)
+    if chance(0.5):
+        voxels = voxels * (1 + factor())
+    if chance(0.5):
+        voxels = voxels + factor()
+    return voxels.contiguous()

@@ -1,0 +1,83 @@
+"""How many n-grams of the prediction stand in the reference? BLEU of sentences and of a corpus.
+
+Letters: k highest order of n-grams (1 to 4).
+Source: Papineni et al., ACL 2002; tokens as mteval-v13a.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+ORDERS = 4
+"""BLEU-4 is the longest that is reported."""
+
+
+@lru_cache(maxsize=1 << 15)
+def tokens_13a(text: str) -> tuple[str, ...]:
+    """Return the tokens of mteval-v13a; case and punctuation are kept."""
+    return tuple(_tokenizer_13a()(text.strip()).split())
+
+
+def bleu_counts(
+    predictions: Sequence[str], references: Sequence[str], k: int = ORDERS
+) -> list[list[int]]:
+    """Return per pair what pooled BLEU-k adds up.
+
+    A row is [matches of order 1..k, n-grams of the prediction of order 1..k, prediction length,
+    reference length].
+    """
+    seen: dict[tuple[str, str], list[int]] = {}
+    for pair in zip(predictions, references, strict=True):
+        if pair not in seen:
+            seen[pair] = _count(*pair)
+    rows = (seen[pair] for pair in zip(predictions, references, strict=True))
+    return [row[:k] + row[ORDERS : ORDERS + k] + row[-2:] for row in rows]
+
+
+def bleu_of_counts(counts: Sequence[float]) -> float:
+    """Return BLEU-k in [0, 1] of one row, or of a sum of rows, of `bleu_counts`.
+
+    Geometric mean of the k precisions times the brevity penalty, without smoothing: an order
+    without a match gives 0.0. An empty prediction or an empty reference gives 0.0, where the
+    published script divides by zero and stops.
+    """
+    k = (len(counts) - 2) // 2
+    matches, possible = counts[:k], counts[k : 2 * k]
+    length, wanted = counts[-2:]
+    if not length or not wanted or not all(matches):
+        return 0.0
+    mean = math.exp(sum(math.log(m / p) for m, p in zip(matches, possible, strict=True)) / k)
+    # A ratio just above 1 is not penalised; exp(0) covers equality.
+    return mean * (1.0 if length > wanted else math.exp(1 - wanted / length))
+
+
+def sentence_bleu(predictions: Sequence[str], references: Sequence[str], k: int) -> list[float]:
+    """Return BLEU-k of every pair on its own: `evaluate`'s bleu, one pair a call (M3D-Bench)."""
+    return [bleu_of_counts(row) for row in bleu_counts(predictions, references, k)]
+
+
+def corpus_bleu(predictions: Sequence[str], references: Sequence[str], k: int) -> float:
+    """Return BLEU-k of the corpus: counts are added over all pairs first. No pairs give nan."""
+    rows = bleu_counts(predictions, references, k)
+    return bleu_of_counts([sum(column) for column in zip(*rows, strict=True)]) if rows else math.nan
+
+
+def _count(prediction: str, reference: str) -> list[int]:
+    said, wanted = tokens_13a(prediction), tokens_13a(reference)
+    matches, possible = [], []
+    for order in range(1, ORDERS + 1):
+        counts = Counter(zip(*(said[i:] for i in range(order)), strict=False))
+        target = Counter(zip(*(wanted[i:] for i in range(order)), strict=False))
+        matches.append(sum(min(count, target[gram]) for gram, count in counts.items()))
+        possible.append(max(len(said) - order + 1, 0))
+    return [*matches, *possible, len(said), len(wanted)]
+
+
+@cache
+def _tokenizer_13a():  # type: ignore[no-untyped-def]
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+    return Tokenizer13a()

@@ -1,0 +1,187 @@
+"""How close is a text to its reference? ROUGE, METEOR and exact match, per pair.
+
+Every function takes predictions and references of equal length and gives one value in [0, 1] per
+pair; both ends of a text are stripped, as M3D-Bench does.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from tomovox.metrics.resources import word_tokenizer, wordnet
+
+_WORD = re.compile(r"[a-z0-9]+")
+_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def over_pairs(
+    score: Callable[[str, str], float], predictions: Sequence[str], references: Sequence[str]
+) -> list[float]:
+    """Return `score` of each stripped pair, computed once for identical pairs; raise ValueError on
+    unequal lengths.
+    """
+    pairs = [(p.strip(), r.strip()) for p, r in zip(predictions, references, strict=True)]
+    seen = {pair: score(*pair) for pair in dict.fromkeys(pairs)}
+    return [seen[pair] for pair in pairs]
+
+
+@lru_cache(maxsize=1 << 15)
+def rouge_tokens(text: str) -> tuple[str, ...]:
+    """Return the lower-case runs of a-z and 0-9, as ROUGE-1.5.5 and rouge-score read a text; no
+    stemming.
+    """
+    return tuple(_WORD.findall(text.lower()))
+
+
+def rouge_n(predictions: Sequence[str], references: Sequence[str], n: int) -> list[float]:
+    """Return ROUGE-N F1 of each pair: overlap of n-grams (Lin 2004). A side without an n-gram gives
+    0.0.
+    """
+
+    def score(prediction: str, reference: str) -> float:
+        said, wanted = _grams(prediction, n), _grams(reference, n)
+        overlap = sum((said & wanted).values())
+        return _f1(overlap, said.total(), wanted.total())
+
+    return over_pairs(score, predictions, references)
+
+
+def rouge_l(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Return ROUGE-L F1 of each pair: longest common subsequence (Lin 2004). An empty side gives
+    0.0.
+    """
+
+    def score(prediction: str, reference: str) -> float:
+        said, wanted = rouge_tokens(prediction), rouge_tokens(reference)
+        return _f1(longest_common_subsequence(said, wanted), len(said), len(wanted))
+
+    return over_pairs(score, predictions, references)
+
+
+def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence.
+
+    Bit-parallel: one row of the table is one integer (Hyyro, "Bit-parallel LCS-length computation
+    revisited", 2004); the table of a 200-word report would take most of the time of a whole scoring
+    run.
+    """
+    positions: dict[str, int] = {}
+    for index, word in enumerate(first):
+        positions[word] = positions.get(word, 0) | 1 << index
+    full = (1 << len(first)) - 1
+    row = full
+    for word in second:
+        hits = row & positions.get(word, 0)
+        row = ((row + hits) | (row - hits)) & full
+    return len(first) - row.bit_count()
+
+
+def meteor(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Return METEOR of each pair (Lavie and Agarwal 2007): NLTK's, alpha .9, beta 3, gamma .5,
+    Porter stems, WordNet.
+
+    Tokens are those of nltk.word_tokenize, as `evaluate` takes them. An empty side gives 0.0.
+    Identical texts of m words give 1 - .5 / m^3, not 1. Raises Unavailable without WordNet 3.0 or
+    punkt_tab.
+    """
+    from nltk.translate.meteor_score import single_meteor_score
+
+    # Fetched before the first pair: NLTK misses WordNet only at the first unmatched word.
+    synonyms, stemmer = _synonyms(), _stemmer()
+    tokenize = _meteor_tokens()
+
+    def score(prediction: str, reference: str) -> float:
+        said, wanted = tokenize(prediction), tokenize(reference)
+        return float(
+            single_meteor_score(
+                wanted, said, stemmer=stemmer, wordnet=synonyms, alpha=0.9, beta=3.0, gamma=0.5
+            )
+        )
+
+    return over_pairs(score, predictions, references)
+
+
+def exact_match(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Return 1.0 where the texts agree but for case, punctuation, articles and spaces (SQuAD,
+    Rajpurkar et al. 2016).
+
+    A prediction of which nothing is left gives 0.0, also against an empty reference.
+    """
+
+    def score(prediction: str, reference: str) -> float:
+        said = _plain(prediction)
+        return float(bool(said) and said == _plain(reference))
+
+    return over_pairs(score, predictions, references)
+
+
+def _f1(overlap: int, said: int, wanted: int) -> float:
+    if not overlap:
+        return 0.0
+    precision, recall = overlap / said, overlap / wanted
+    return 2 * precision * recall / (precision + recall)
+
+
+def _grams(text: str, n: int) -> Counter[tuple[str, ...]]:
+    words = rouge_tokens(text)
+    return Counter(zip(*(words[i:] for i in range(n)), strict=False))
+
+
+def _plain(text: str) -> str:
+    return " ".join(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+@cache
+def _meteor_tokens() -> Callable[[str], list[str]]:
+    return lru_cache(maxsize=1 << 15)(word_tokenizer())
+
+
+class _CachedStemmer:
+    """Porter stems, each computed once: NLTK stems every unmatched word of every pair."""
+
+    def __init__(self) -> None:
+        from nltk.stem.porter import PorterStemmer
+
+        self.stem = lru_cache(maxsize=1 << 16)(PorterStemmer().stem)
+
+
+class _Lemma:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def name(self) -> str:
+        return self._name
+
+
+class _Synset:
+    def __init__(self, names: set[str]) -> None:
+        self._lemmas = [_Lemma(name) for name in sorted(names)]
+
+    def lemmas(self) -> list[_Lemma]:
+        return self._lemmas
+
+
+class _CachedSynonyms:
+    """What NLTK's METEOR asks of WordNet, a word's synonyms, looked up once per word."""
+
+    def __init__(self, reader: Any) -> None:
+        def look_up(word: str) -> list[_Synset]:
+            return [_Synset({lemma.name() for s in reader.synsets(word) for lemma in s.lemmas()})]
+
+        self.synsets = lru_cache(maxsize=1 << 16)(look_up)
+
+
+@cache
+def _synonyms() -> _CachedSynonyms:
+    return _CachedSynonyms(wordnet())
+
+
+@cache
+def _stemmer() -> _CachedStemmer:
+    return _CachedStemmer()

@@ -1,0 +1,1 @@
+"""The models: how a volume becomes tokens for a language model. One file per system."""

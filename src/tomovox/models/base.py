@@ -1,0 +1,241 @@
+"""What must a model say to be compared? How it perceives and attends; the rest is shared.
+
+Letters: u studies, b questions, p shared visual tokens, q own visual tokens, h language-model
+width.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
+from tomovox.models.language import LanguageConfig
+from tomovox.models.splice import Spliced, lay_out, splice
+from tomovox.schema import (
+    Batch,
+    Generated,
+    Percept,
+    Questions,
+    Studies,
+    TomovoxError,
+    VisualTokens,
+    Vocabulary,
+)
+
+Stage = Literal["align", "instruct"]
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW with linear warm-up and a cosine to `floor` times the rate, both counted in steps.
+
+    `language_scale` multiplies the rate of the language model's own parameters.
+    """
+
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: float = 0.03
+    floor: float = 0.0
+    language_scale: float = 1.0
+
+
+def cosine_with_warmup(step: int, steps: int, warmup: float, floor: float) -> float:
+    """Return the learning rate's factor at `step` of `steps`; `warmup` is a share of the steps."""
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return (step + 1) / rising
+    progress = min(1.0, (step - rising) / max(1, steps - rising))
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class VolumeLM(LightningModule):
+    """A language model that reads 3D medical images; a system defines `perceive` and `attend`.
+
+    Stage "align" trains the bridge (what stands between encoders and language model) only;
+    "instruct" trains the bridge and what `language.train` says. Encoders train in instruct unless
+    their config says frozen. `init_from` is the model.safetensors of an earlier stage.
+    """
+
+    abilities: frozenset[str] = frozenset({"text"})
+    encoders: tuple[str, ...] = ()
+    """Names of the attributes that are encoders; each has a config with `weights` and `frozen`."""
+
+    def __init__(
+        self,
+        language: LanguageConfig,
+        vocabulary: Vocabulary | None = None,
+        stage: Stage = "instruct",
+        init_from: str | None = None,
+        optimizer: OptimizerConfig | None = None,
+        max_new_tokens: int = 256,
+    ):
+        super().__init__()
+        self.strict_loading = False  # on_load_checkpoint checks the keys itself, by what was kept
+        self.language_config, self.vocabulary = language, vocabulary
+        self.stage, self.init_from = stage, init_from
+        self.optimizer_config = optimizer or OptimizerConfig()
+        self.max_new_tokens = max_new_tokens
+        self.sources: dict[str, str] = {}
+
+    # ---- what a system defines -------------------------------------------------------------
+
+    @abstractmethod
+    def build(self, width: int) -> None:
+        """Create encoders and bridge for a language model of `width`."""
+
+    @abstractmethod
+    def perceive(self, studies: Studies) -> Percept:
+        """Return the text-free features of the studies, one row each."""
+
+    @abstractmethod
+    def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
+        """Return the visual tokens of each question."""
+
+    # ---- building and freezing -------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Build all modules once, load what has a source, freeze what this stage does not train."""
+        if hasattr(self, "language"):
+            return
+        if self.vocabulary is None:
+            raise TomovoxError(
+                "model.vocabulary is not set: it comes from the datamodule's template"
+            )
+        self.language = self.language_config.build(self.vocabulary)
+        self.build(self.language.width)
+        self._set_trainable()
+        if self.init_from is not None:
+            load_initial(self, self.init_from)
+
+    def frozen_encoders(self) -> list[str]:
+        """Return the names of the encoders that never train."""
+        return [e for e in self.encoders if getattr(self, e).config.frozen or self.stage == "align"]
+
+    def _set_trainable(self) -> None:
+        """Set requires_grad by stage; note which frozen parts their source can give again."""
+        for name in self.frozen_encoders():
+            getattr(self, name).requires_grad_(False)
+            source = getattr(self, name).config
+            source = source.weights or getattr(source, "name", None)
+            if source and getattr(self, name).config.frozen:
+                self.sources[name] = source
+        train = "frozen" if self.stage == "align" else self.language_config.train
+        for key, parameter in self.language.named_parameters():
+            parameter.requires_grad_(train == "full" or (train == "lora" and "lora_" in key))
+        if self.language_config.source and train != "full":
+            self.sources["language"] = self.language_config.source
+
+    def train(self, mode: bool = True) -> "VolumeLM":
+        """Set the mode; frozen parts stay in eval, so that their dropout is never active."""
+        super().train(mode)
+        if hasattr(self, "language"):
+            for name in self.frozen_encoders():
+                getattr(self, name).eval()
+            if not any(p.requires_grad for p in self.language.parameters()):
+                self.language.eval()
+        return self
+
+    # ---- the shared path -------------------------------------------------------------------
+
+    def _perceive(self, studies: Studies) -> Percept:
+        trains = any(p.requires_grad for e in self.encoders for p in getattr(self, e).parameters())
+        with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
+            return self.perceive(studies)
+
+    def read(self, batch: Batch) -> tuple[Spliced, VisualTokens]:
+        """Perceive, attend, splice: return what the language model reads, and its visual tokens."""
+        return self.read_percept(self._perceive(batch.studies), batch)
+
+    def read_percept(self, percept: Percept, batch: Batch) -> tuple[Spliced, VisualTokens]:
+        """Return what the language model reads when the studies are already perceived."""
+        visual = self.attend(percept, batch.questions)
+        tokens, mask = lay_out(visual, batch.questions.study)
+        holders = batch.input_ids == self.language.vocabulary.placeholder
+        if not bool((holders.sum(-1) == 1).all()):
+            raise TomovoxError(
+                "every prompt needs exactly one <image> placeholder: check data.template.layout"
+            )
+        embeds = self.language.embed(batch.input_ids)
+        place = holders.long().argmax(-1)
+        return splice(embeds, batch.attention_mask, batch.labels, place, tokens, mask), visual
+
+    def forward(self, batch: Batch) -> Float[Tensor, "b l vocabulary"]:
+        """Return the next-token logits of every position of the spliced rows."""
+        return self.language.logits(self.read(batch)[0])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of questions with their answers."""
+        loss, right = self.language.loss(self.read(batch)[0])
+        size = len(batch.records)
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        self.log("train/token_accuracy", right, prog_bar=True, batch_size=size)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log loss and token accuracy on validation questions."""
+        loss, right = self.language.loss(self.read(batch)[0])
+        size = len(batch.records)
+        self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        self.log("val/token_accuracy", right, batch_size=size, sync_dist=True)
+
+    @torch.no_grad()
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Generated:
+        """Continue the prompts of one batch greedily."""
+        spliced, visual = self.read(batch)
+        return Generated(self.language.greedy(spliced, self.max_new_tokens), visual.slice_scores)
+
+    # ---- optimisation and checkpoints ------------------------------------------------------
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return AdamW over what trains; norms and biases do not decay."""
+        config, groups = self.optimizer_config, {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                key = (name.startswith("language."), parameter.ndim >= 2)
+                groups.setdefault(key, []).append(parameter)
+        if not groups:
+            raise TomovoxError(
+                f"nothing trains in stage {self.stage}: check frozen, language.train and stage"
+            )
+        optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": config.lr * (config.language_scale if language else 1.0),
+                    "weight_decay": config.weight_decay if decays else 0.0,
+                }
+                for (language, decays), parameters in sorted(groups.items())
+            ],
+            betas=config.betas,
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: cosine_with_warmup(step, steps, config.warmup, config.floor)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out the frozen parts that their source gives back."""
+        checkpoint["state_dict"] = kept_state(self)
+        checkpoint["tomovox"] = {"system": type(self).__name__, "sources": dict(self.sources)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another model or with other keys (TomovoxError)."""
+        self.configure_model()
+        saved = checkpoint.get("tomovox", {})
+        check_checkpoint(
+            self, checkpoint["state_dict"], saved.get("system", "another program"), "checkpoint"
+        )
+
+
+def count_parameters(module: nn.Module) -> tuple[int, int]:
+    """Return (trainable, total) numbers of parameters."""
+    sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
+    return sum(n for n, trains in sizes if trains), sum(n for n, _ in sizes)

@@ -1,0 +1,122 @@
+"""What are the transformers of this suite made of? Pre-norm blocks on PyTorch's fused attention.
+
+Letters: u rows, k tokens, m memory tokens, d width. Parameter names are those of the published
+M3D-CLIP encoder.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with one qkv Linear without bias (M3D-CLIP, vision encoder)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "u k d"], mask: Bool[Tensor, "u 1 1 k"] | None = None
+    ) -> Float[Tensor, "u k d"]:
+        """Return attended tokens; keys where `mask` is False are not seen."""
+        u, k, d = x.shape
+        q, key, v = self.qkv(x).view(u, k, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
+        return self.out_proj(seen.transpose(1, 2).reshape(u, k, d))
+
+
+class CrossAttention(nn.Module):
+    """Queries attend to a memory; a key-padding mask hides what is not there."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(width, 2 * width, bias=False)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "u k d"],
+        memory: Float[Tensor, "u m d"],
+        mask: Bool[Tensor, "u 1 1 m"] | None = None,
+    ) -> Float[Tensor, "u k d"]:
+        """Return for each query the attended memory."""
+        u, k, d = x.shape
+        q = self.q(x).view(u, k, self.heads, -1).transpose(1, 2)
+        key, v = self.kv(memory).view(u, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
+        return self.out_proj(seen.transpose(1, 2).reshape(u, k, d))
+
+
+class MLP(nn.Module):
+    """Two Linears with an exact GELU between them."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """Return transformed tokens."""
+        return self.linear2(F.gelu(self.linear1(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x += attention(norm(x)); x += mlp(norm(x))."""
+
+    def __init__(self, width: int, heads: int, mlp: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = SelfAttention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = MLP(width, mlp)
+
+    def forward(
+        self, x: Float[Tensor, "u k d"], mask: Bool[Tensor, "u 1 1 k"] | None = None
+    ) -> Float[Tensor, "u k d"]:
+        """Return the tokens after attention and MLP."""
+        x = x + self.attn(self.norm1(x), mask)
+        return x + self.mlp(self.norm2(x))
+
+
+class AttentionPool(nn.Module):
+    """Learned queries read a set of tokens: (u k d) -> (u queries d)."""
+
+    def __init__(self, width: int, heads: int, queries: int = 1):
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(1, queries, width) * 0.02)
+        self.attn = CrossAttention(width, heads)
+
+    def forward(
+        self, tokens: Float[Tensor, "u k d"], mask: Bool[Tensor, "u 1 1 k"] | None = None
+    ) -> Float[Tensor, "u q d"]:
+        """Return one vector per query."""
+        return self.attn(self.queries.expand(len(tokens), -1, -1), tokens, mask)
+
+
+def sinusoid(place: Float[Tensor, "u k"], width: int) -> Float[Tensor, "u k d"]:
+    """Return sines and cosines of a place in [0, 1], at 1/2 to 64 turns on a geometric scale."""
+    turns = torch.logspace(-1, 6, width // 2, base=2, device=place.device)
+    angle = 2 * math.pi * place[..., None] * turns
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+def conv_stack(patch: int, width: int) -> nn.Sequential:
+    """Return 2D convolutions: a slice -> cells of `width` channels, `patch` pixels a side."""
+    steps = patch.bit_length() - 1
+    channels = [1] + [max(16, width >> (steps - 1 - i)) for i in range(steps)]
+    layers: list[nn.Module] = []
+    for i in range(steps):
+        layers += [
+            nn.Conv2d(channels[i], channels[i + 1], 3, stride=2, padding=1),
+            nn.GroupNorm(1, channels[i + 1]),
+            nn.GELU(),
+        ]
+    return nn.Sequential(*layers)

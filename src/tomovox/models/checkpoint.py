@@ -1,0 +1,84 @@
+"""What does a checkpoint hold? All that training made and nothing that its source gives back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tomovox.models.weights import key_faults, untied_state, weights_file
+from tomovox.schema import TomovoxError
+
+
+def kept_state(model: Any) -> dict[str, Tensor]:
+    """Return the state to keep: every tensor that is not under a frozen part with a source.
+
+    Trainable tensors are kept always, so LoRA adapters inside a sourced language model are.
+    """
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    return {
+        name: tensor
+        for name, tensor in untied_state(model).items()
+        if name in trainable or name.split(".")[0] not in model.sources
+    }
+
+
+def check_checkpoint(model: Any, state: dict[str, Tensor], system: str, place: str) -> None:
+    """Raise TomovoxError unless `state` is exactly what `kept_state` of this model holds."""
+    own = type(model).__name__
+    if system != own:
+        raise TomovoxError(
+            f"{place}: made by {system}, not {own}; give a checkpoint of the configured model"
+        )
+    wanted = {k: tuple(v.shape) for k, v in kept_state(model).items()}
+    faults = key_faults(wanted, {k: tuple(v.shape) for k, v in state.items()})
+    if faults:
+        raise TomovoxError(f"{place}: does not fit {own} as configured: {faults}")
+
+
+def save_trained(model: Any, path: Path) -> None:
+    """Write what training made as safetensors, with the system and the sources of the rest."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {k: v.contiguous().cpu() for k, v in kept_state(model).items()}
+    note = {"system": type(model).__name__, "sources": json.dumps(model.sources, sort_keys=True)}
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(state, temporary, metadata=note)
+    temporary.replace(path)
+
+
+def load_trained(model: Any, path: str | Path) -> None:
+    """Restore a file of `save_trained` into a configured model, strictly.
+
+    Raises TomovoxError when the file is of another model or does not fit.
+    """
+    state, note, file = _read(path)
+    check_checkpoint(model, state, note.get("system", "another program"), str(file))
+    model.load_state_dict(state, strict=False)
+
+
+def load_initial(model: Any, path: str) -> None:
+    """Start from an earlier stage: every tensor in `path` must exist here, and the whole bridge."""
+    state, note, file = _read(path)
+    system, own = note.get("system", "another program"), type(model).__name__
+    if system != own:
+        raise TomovoxError(f"{file}: made by {system}, not {own}; give a stage of the same system")
+    shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    parts = (*model.encoders, "language")
+    bridge = {k: s for k, s in shapes.items() if k.split(".")[0] not in parts}
+    wanted = bridge | {k: shapes[k] for k in state if k in shapes}
+    faults = key_faults(wanted, {k: tuple(v.shape) for k, v in state.items()})
+    if faults:
+        raise TomovoxError(f"{file}: cannot start {own} from it: {faults}")
+    model.load_state_dict(state, strict=False)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str], Path]:
+    file = weights_file(str(path))
+    try:
+        with safe_open(file, framework="pt") as stream:
+            note = stream.metadata() or {}
+        return load_file(file), note, file
+    except (OSError, SafetensorError) as error:
+        raise TomovoxError(f"{file}: no readable checkpoint ({error})") from None

@@ -1,0 +1,192 @@
+"""What reads the tokens and speaks? One wrapper around transformers' causal language models.
+
+Letters: b rows, l positions, h width, n new tokens.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tomovox.models.splice import Spliced
+from tomovox.models.weights import load_weights
+from tomovox.schema import IGNORE, TomovoxError, Vocabulary
+
+
+@dataclass
+class LoraSettings:
+    """Low-rank adapters (peft): rank, alpha, dropout and the names of the Linears they sit on."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    targets: str | list[str] = "all-linear"
+
+
+@dataclass
+class LanguageConfig:
+    """Which language model speaks, and what of it trains in the instruct stage.
+
+    `name` is a local folder or a hub name; without it, `architecture` holds the arguments of
+    transformers' config class of `model_type`, built from scratch and filled from `weights`
+    (safetensors) when given.
+    """
+
+    name: str | None = None
+    model_type: str = "llama"
+    architecture: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    train: Literal["full", "lora", "frozen"] = "full"
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    @property
+    def source(self) -> str | None:
+        """Where the weights come from; None when they are made from scratch."""
+        return self.name or self.weights
+
+    def build(self, vocabulary: Vocabulary) -> "Language":
+        """Return the language model for a tokenizer."""
+        model = self._pretrained() if self.name else self._from_scratch(vocabulary)
+        if model.get_input_embeddings().num_embeddings < vocabulary.size:
+            rows = model.get_input_embeddings().num_embeddings
+            raise TomovoxError(
+                f"language model {self.source or 'from scratch'} has {rows} token rows, the "
+                f"tokenizer needs {vocabulary.size}: give the tokenizer that belongs to it"
+            )
+        if self.train == "lora":
+            _add_lora(model, self.lora)
+        return Language(model, vocabulary)
+
+    def _from_scratch(self, vocabulary: Vocabulary) -> nn.Module:
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        config = AutoConfig.for_model(
+            self.model_type,
+            vocab_size=vocabulary.size,
+            pad_token_id=vocabulary.pad,
+            eos_token_id=vocabulary.eos,
+            bos_token_id=None,
+            **self.architecture,
+        )
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+        holder = load_weights(_Named(model), self.weights)
+        return holder.model
+
+    def _pretrained(self) -> nn.Module:
+        from transformers import AutoModelForCausalLM
+
+        try:
+            return AutoModelForCausalLM.from_pretrained(
+                self.name,
+                dtype=getattr(torch, self.dtype),
+                trust_remote_code=False,
+                use_safetensors=True,
+                attn_implementation="sdpa",
+            )
+        except OSError as error:
+            first = str(error).strip().splitlines()[0]
+            raise TomovoxError(f"language model {self.name}: cannot be loaded ({first})") from None
+
+
+class _Named(nn.Module):
+    """Give a bare model the prefix `model.` that saved language stages have."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+
+class Language(nn.Module):
+    """A causal language model that reads embeddings."""
+
+    def __init__(self, model: nn.Module, vocabulary: Vocabulary):
+        super().__init__()
+        self.model = model
+        self.vocabulary = vocabulary
+
+    @property
+    def width(self) -> int:
+        """Width h of the hidden states."""
+        return int(self.model.get_input_embeddings().embedding_dim)
+
+    def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t h"]:
+        """Return input embeddings; the placeholder may lack a row and reads that of `pad`."""
+        known = ids.masked_fill(ids == self.vocabulary.placeholder, self.vocabulary.pad)
+        return self.model.get_input_embeddings()(known)
+
+    def hidden(self, spliced: Spliced) -> Float[Tensor, "b l h"]:
+        """Return the last hidden states after the final norm."""
+        body = self.model.get_decoder()
+        return body(
+            inputs_embeds=spliced.embeds,
+            attention_mask=spliced.mask.long(),
+            position_ids=spliced.positions,
+            use_cache=False,
+        ).last_hidden_state
+
+    def loss(self, spliced: Spliced) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Return (cross-entropy, share of right tokens) over the labelled tokens.
+
+        The vocabulary projection runs on labelled positions only.
+        """
+        if spliced.labels is None:
+            raise ValueError("a batch without labels has no loss")
+        targets = spliced.labels[:, 1:]
+        counted = targets != IGNORE
+        logits = self.model.get_output_embeddings()(self.hidden(spliced)[:, :-1][counted]).float()
+        targets = targets[counted]
+        right = (logits.argmax(-1) == targets).float().mean()
+        return F.cross_entropy(logits, targets), right.detach()
+
+    def logits(self, spliced: Spliced) -> Float[Tensor, "b l vocabulary"]:
+        """Return the next-token logits at every position."""
+        return self.model.get_output_embeddings()(self.hidden(spliced)).float()
+
+    @torch.no_grad()
+    def greedy(self, spliced: Spliced, max_new_tokens: int) -> Int[Tensor, "b n"]:
+        """Continue left-padded rows greedily until each said eos; what follows an eos is pad."""
+        from transformers import DynamicCache
+
+        body, head = self.model.get_decoder(), self.model.get_output_embeddings()
+        cache = DynamicCache(config=self.model.config)
+        mask, embeds, positions = spliced.mask.long(), spliced.embeds, spliced.positions
+        alive = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
+        said: list[Tensor] = []
+        for _ in range(max_new_tokens):
+            state = body(
+                inputs_embeds=embeds,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state[:, -1]
+            token = head(state).float()[:, : self.vocabulary.size].argmax(-1)
+            token = token.masked_fill(~alive, self.vocabulary.pad)
+            said.append(token)
+            alive = alive & (token != self.vocabulary.eos)
+            if not alive.any():
+                break
+            embeds = self.embed(token[:, None])
+            positions = positions[:, -1:] + 1
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        if not said:
+            return torch.empty(len(mask), 0, dtype=torch.long, device=mask.device)
+        return torch.stack(said, dim=1)
+
+
+def _add_lora(model: nn.Module, settings: LoraSettings) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=settings.targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    inject_adapter_in_model(config, model)

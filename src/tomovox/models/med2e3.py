@@ -1,0 +1,149 @@
+"""How does Med-2E3 read a volume? 3D tokens, and 2D tokens of the slices a question needs.
+
+Letters: u studies, b questions, n slices, g depth slabs, m 3D tokens per slab, p tokens per slice,
+h language width.
+Source: Med-2E3 (arXiv 2411.12783v2): dual encoders, TG-IS, [3D tokens; weighted 2D tokens].
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tomovox.models.base import VolumeLM
+from tomovox.models.projector import mlp, pool_grid
+from tomovox.models.slices import SliceEncoderConfig
+from tomovox.models.tgis import Scoring, TextGuidedScoring, aggregate, slice_keys
+from tomovox.models.vit3d import ViT3DConfig
+from tomovox.schema import Percept, Questions, Studies, VisualTokens
+
+
+@dataclass
+class QuestionEncoderConfig:
+    """What turns the question into z_T.
+
+    "embedding" is the mean of the language model's own input embeddings (Med-2E3 v1). "pooler" is
+    the tanh pooler of a BERT (v2: M3D-CLIP's language encoder) and "mean" the mean of its last
+    hidden states (sentence encoders such as MiniLM); both name a local folder or hub model in
+    `name` and stay frozen.
+    """
+
+    kind: Literal["embedding", "pooler", "mean"] = "embedding"
+    name: str | None = None
+
+
+class Med2E3(VolumeLM):
+    """3D encoder and per-slice 2D encoder joined by Text-Guided Inter-Slice scoring (Med-2E3).
+
+    `tokens` chooses the visual tokens: both (the method), only 3d or only 2d (ablations). The other
+    arguments are those of TextGuidedScoring.
+    """
+
+    encoders = ("vision3d", "vision2d")
+
+    def __init__(
+        self,
+        vision3d: ViT3DConfig,
+        vision2d: SliceEncoderConfig,
+        question: QuestionEncoderConfig | None = None,
+        pool: int = 2,
+        scoring: Scoring = "tgis",
+        tokens: Literal["both", "3d", "2d"] = "both",
+        score_norm: Literal["none", "layer"] = "none",
+        temperature: float = 5.0,
+        top_k: int = 3,
+        score_dropout: float = 0.1,
+        **shared: Any,
+    ):
+        """Take the configs of the parts; `shared` are the arguments of VolumeLM."""
+        super().__init__(**shared)
+        self.vision3d_config, self.vision2d_config, self.pool = vision3d, vision2d, pool
+        self.question_config = question or QuestionEncoderConfig()
+        self.tokens = tokens
+        self.scoring_arguments = {
+            "scoring": scoring,
+            "score_norm": score_norm,
+            "temperature": temperature,
+            "top_k": top_k,
+            "dropout": score_dropout,
+        }
+
+    def build(self, width: int) -> None:
+        """Create encoders, connectors and the scoring."""
+        self.vision3d = self.vision3d_config.build()
+        self.vision2d = self.vision2d_config.build()
+        self.connector3d = mlp(self.vision3d_config.width, width)
+        self.connector2d = mlp(self.vision2d.width, width)
+        self.question = QuestionEncoder(self.question_config, width)
+        self.tgis = TextGuidedScoring(self.question.width, width, **self.scoring_arguments)
+
+    def perceive(self, studies: Studies) -> Percept:
+        """Return pooled 3D tokens (u g*m d) and the 2D tokens of every slice (u n p e)."""
+        volume = studies.stacked()
+        u, _, depth, height, width = volume.shape
+        tokens3d = self.vision3d(volume)[:, 1:]
+        _, tokens2d = self.vision2d(volume.transpose(1, 2).reshape(u * depth, 1, height, width))
+        return Percept(
+            {
+                "tokens3d": pool_grid(tokens3d, self.vision3d_config.grid, self.pool),
+                "tokens2d": tokens2d.view(u, depth, *tokens2d.shape[1:]),
+            }
+        )
+
+    def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
+        """Return projected 3D tokens for all; per question the slices' tokens weighted by TG-IS."""
+        tokens3d = self.connector3d(percept.features["tokens3d"])
+        if self.tokens == "3d":
+            return VisualTokens(shared=tokens3d)
+        tokens2d = self.connector2d(percept.features["tokens2d"])
+        slabs = self.vision3d_config.grid[0] // self.pool
+        keys = slice_keys(tokens3d.unflatten(1, (slabs, -1)), tokens2d)
+        text = self.question(questions, self.language)
+        weights, scores = self.tgis(keys[questions.study], text)
+        own = aggregate(weights, tokens2d[questions.study])
+        count = tokens2d.shape[1]
+        index = torch.arange(count, device=own.device)
+        shared = tokens3d if self.tokens == "both" else tokens3d[:, :0]
+        return VisualTokens(
+            shared=shared,
+            own=own,
+            slice_scores=scores,
+            slices=torch.stack([torch.zeros_like(index), index], dim=1),
+        )
+
+
+class QuestionEncoder(nn.Module):
+    """z_T of a question (Med-2E3, section on TG-IS)."""
+
+    def __init__(self, config: QuestionEncoderConfig, language_width: int):
+        super().__init__()
+        self.kind, self.width = config.kind, language_width
+        if config.kind != "embedding":
+            from transformers import AutoModel
+
+            pooled = config.kind == "pooler"
+            self.body = AutoModel.from_pretrained(
+                config.name,
+                trust_remote_code=False,
+                **({} if pooled else {"add_pooling_layer": False}),
+            ).requires_grad_(False)
+            self.width = self.body.config.hidden_size
+
+    def train(self, mode: bool = True) -> "QuestionEncoder":
+        """Stay in eval: a frozen encoder has no active dropout."""
+        return super().train(False)
+
+    def forward(self, questions: Questions, language: nn.Module) -> Float[Tensor, "b t"]:
+        """Return one vector per question."""
+        mask = questions.mask.unsqueeze(-1)
+        if self.kind == "embedding":
+            return _masked_mean(language.embed(questions.ids), mask)  # type: ignore[operator]
+        with torch.no_grad():
+            output = self.body(input_ids=questions.ids, attention_mask=questions.mask.long())
+        return output.pooler_output if self.kind == "pooler" else _masked_mean(output[0], mask)
+
+
+def _masked_mean(tokens: Float[Tensor, "b t d"], mask: Tensor) -> Float[Tensor, "b d"]:
+    return (tokens * mask).sum(1) / mask.sum(1).clamp(min=1)

@@ -1,0 +1,115 @@
+"""How does each slice become tokens? 2D encoders, run on every slice of every series.
+
+Letters: s slices of the whole batch, p patch tokens per slice, d width, H W pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tomovox.models.blocks import AttentionPool, conv_stack
+from tomovox.models.weights import load_weights
+from tomovox.schema import TomovoxError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass
+class SliceEncoderConfig:
+    """Which 2D encoder reads the slices.
+
+    `kind` "conv" is a small convolutional network trained here (`patch` pixels per cell, `width`
+    channels); "siglip", "clip", "dinov2" and "vit" are transformers models named by `name` (hub
+    name or local folder). `normalise` "none" feeds raw [0, 1] slices as Med-2E3 does, "imagenet"
+    subtracts the ImageNet mean as DINO expects. `image` is the height and width of a slice in
+    pixels. `weights` as in ViT3DConfig. `chunk` slices are encoded at a time.
+    """
+
+    kind: Literal["conv", "siglip", "clip", "dinov2", "vit"] = "conv"
+    name: str | None = None
+    image: int = 64
+    patch: int = 16
+    width: int = 192
+    normalise: Literal["none", "imagenet"] = "none"
+    weights: str | None = None
+    frozen: bool = True
+    chunk: int = 512
+
+    def build(self) -> "SliceEncoder":
+        """Return the encoder with its weights loaded."""
+        body: nn.Module = ConvSlices(self) if self.kind == "conv" else TransformerSlices(self)
+        return load_weights(SliceEncoder(self, body), self.weights)
+
+
+class ConvSlices(nn.Module):
+    """Convolutions with a learned position per cell; CLS is attention-pooled from the cells."""
+
+    def __init__(self, config: SliceEncoderConfig):
+        super().__init__()
+        self.width, cells = config.width, (config.image // config.patch) ** 2
+        self.stack = conv_stack(config.patch, config.width)
+        self.position = nn.Parameter(torch.randn(1, cells, config.width) * 0.02)
+        self.norm = nn.LayerNorm(config.width)
+        self.pool = AttentionPool(config.width, max(1, config.width // 64))
+
+    def forward(
+        self, x: Float[Tensor, "s 1 H W"]
+    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
+        """Return the CLS vector and the tokens of each slice."""
+        tokens = self.norm(self.stack(x).flatten(2).transpose(1, 2) + self.position)
+        return self.pool(tokens)[:, 0], tokens
+
+
+class TransformerSlices(nn.Module):
+    """A transformers vision tower, read before the final norm, as Med-2E3 reads SigLIP."""
+
+    def __init__(self, config: SliceEncoderConfig):
+        super().__init__()
+        from transformers import AutoConfig, AutoModel
+
+        if config.name is None:
+            raise TomovoxError(
+                f"slice encoder {config.kind!r} needs `name`: a hub name or a local folder"
+            )
+        full = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
+        vision = getattr(full, "vision_config", full)
+        self.tower = AutoModel.from_config(vision)
+        self.width, self.has_cls = vision.hidden_size, config.kind != "siglip"
+
+    def forward(
+        self, x: Float[Tensor, "s 1 H W"]
+    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
+        """Return each slice's CLS vector (the token mean where there is none) and tokens."""
+        output = self.tower(pixel_values=x.expand(-1, 3, -1, -1), output_hidden_states=True)
+        tokens = output.hidden_states[-1]
+        if self.has_cls:
+            return output.last_hidden_state[:, 0], tokens[:, 1:]
+        return tokens.mean(1), tokens
+
+
+class SliceEncoder(nn.Module):
+    """Run a 2D encoder over slices in chunks; the same network whatever the number of slices."""
+
+    def __init__(self, config: SliceEncoderConfig, body: nn.Module):
+        super().__init__()
+        self.config, self.body = config, body
+        self.width = int(body.width)  # type: ignore[arg-type]
+
+    def forward(
+        self, slices: Float[Tensor, "s 1 H W"]
+    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
+        """Return each slice's CLS vector and tokens; other sizes are resized bilinearly."""
+        size = self.config.image
+        if slices.shape[-2:] != (size, size):
+            slices = F.interpolate(slices, size=(size, size), mode="bilinear", align_corners=False)
+        if self.config.normalise == "imagenet":
+            mean = slices.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
+            slices = (slices.expand(-1, 3, -1, -1) - mean) / slices.new_tensor(IMAGENET_STD).view(
+                1, 3, 1, 1
+            )
+        parts = [self.body(chunk) for chunk in slices.split(self.config.chunk)]
+        return torch.cat([cls for cls, _ in parts]), torch.cat([tokens for _, tokens in parts])

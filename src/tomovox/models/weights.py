@@ -1,0 +1,73 @@
+"""Where do the weights of a part come from? Safetensors files only, loaded strictly."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tomovox.schema import TomovoxError
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def weights_file(path: str) -> Path:
+    """Return the safetensors file that `path` names: itself, or its model.safetensors."""
+    place = Path(path)
+    return place / "model.safetensors" if place.is_dir() else place
+
+
+def load_weights(module: ModuleT, path: str | None) -> ModuleT:
+    """Load `path` into `module` strictly and return it; None leaves it as initialised.
+
+    Raises TomovoxError naming missing, unexpected and mis-shaped keys.
+    """
+    if path is None:
+        return module
+    file = weights_file(path)
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise TomovoxError(
+            f"{file}: no readable safetensors file ({error}); give another path or null"
+        ) from None
+    own = untied_state(module)
+    faults = key_faults(
+        {k: tuple(v.shape) for k, v in own.items()}, {k: tuple(v.shape) for k, v in state.items()}
+    )
+    if faults:
+        raise TomovoxError(f"{file}: does not fit {type(module).__name__}: {faults}")
+    module.load_state_dict(state, strict=False)
+    return module
+
+
+def untied_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict with a weight that several names share under its first name only."""
+    seen: set[int] = set()
+    state = {}
+    for name, tensor in module.state_dict().items():
+        place = tensor.data_ptr()
+        if place and place in seen:
+            continue
+        seen.add(place)
+        state[name] = tensor.detach()
+    return state
+
+
+def key_faults(wanted: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str:
+    """Return what is wrong with the given keys, at most three of a kind; empty when nothing is."""
+    kinds = {
+        "missing": sorted(wanted.keys() - given.keys()),
+        "unexpected": sorted(given.keys() - wanted.keys()),
+        "other shape": [
+            f"{k} {given[k]} for {wanted[k]}"
+            for k in sorted(wanted.keys() & given.keys())
+            if wanted[k] != given[k]
+        ],
+    }
+    return "; ".join(
+        f"{kind}: {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
+        for kind, keys in kinds.items()
+        if keys
+    )

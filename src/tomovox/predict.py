@@ -1,0 +1,121 @@
+"""What did the model say, to which question? Lines only ever added, found again by their id."""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+
+from tomovox.data.prompts import Template
+from tomovox.schema import (
+    Batch,
+    Generated,
+    Prediction,
+    Record,
+    TomovoxError,
+    read_predictions,
+    to_line,
+    write_atomically,
+)
+
+PREDICTIONS = "predictions.jsonl"
+PARTIAL = "predictions.partial.jsonl"
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Append one line per record once its study is answered; cost goes to timing.jsonl."""
+
+    def __init__(self, folder: Path, template: Template):
+        super().__init__(write_interval="batch")
+        self.folder, self.template = folder, template
+        self.started = 0.0
+
+    def on_predict_batch_start(self, *_: Any) -> None:
+        """Start the clock of a batch."""
+        self.started = time.perf_counter()
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Generated,
+        batch_indices: Sequence[int] | None,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write the lines of one study."""
+        seconds = time.perf_counter() - self.started
+        scores = prediction.slice_scores
+        lines = [
+            to_line(
+                Prediction.of(
+                    record, self.template.decode(ids), () if scores is None else scores[i]
+                )
+            )
+            for i, (record, ids) in enumerate(
+                zip(batch.records, prediction.ids.tolist(), strict=True)
+            )
+        ]
+        append_lines(self.folder / PARTIAL, lines)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        timing = {
+            "case": batch.records[0].case,
+            "questions": len(lines),
+            "seconds": round(seconds, 4),
+            "peak_mib": round(peak),
+        }
+        append_lines(self.folder / "timing.jsonl", [json.dumps(timing)])
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append whole lines in one write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("".join(f"{line}\n" for line in lines))
+
+
+def answered(folder: Path, studies: Sequence[Sequence[Record]]) -> set[str]:
+    """Return the ids of the studies that a cut run has answered whole.
+
+    What it left of a study answered in part, and a torn last line, is cut off the file and said.
+    """
+    path = folder / PARTIAL
+    if not path.is_file():
+        return set()
+    data = path.read_bytes()
+    if not data.endswith(b"\n"):
+        write_atomically(path, data[: data.rfind(b"\n") + 1])
+    lines = {p.id: to_line(p) for p in read_predictions(path)}
+    whole = {r.id for study in studies if all(r.id in lines for r in study) for r in study}
+    kept = {i: line for i, line in lines.items() if i in whole}
+    if len(kept) < len(lines) or not data.endswith(b"\n"):
+        write_atomically(path, "".join(f"{line}\n" for line in kept.values()))
+        sys.stderr.write(
+            f"{path}: {len(lines) - len(kept)} answers of a cut study are asked again\n"
+        )
+    return set(kept)
+
+
+def finish(folder: Path, records: Sequence[Record]) -> int:
+    """Sort the partial lines by id into predictions.jsonl and return how many there are.
+
+    Raises TomovoxError when a record has no line or a line no record.
+    """
+    partial = folder / PARTIAL
+    lines = {p.id: to_line(p) for p in read_predictions(partial)}
+    wanted = {r.id for r in records}
+    missing, extra = sorted(wanted - lines.keys()), sorted(lines.keys() - wanted)
+    if missing or extra:
+        raise TomovoxError(
+            f"{partial}: {len(missing)} records unanswered {missing[:3]}, {len(extra)} unknown "
+            f"{extra[:3]}; run again, or remove the file to predict anew"
+        )
+    write_atomically(folder / PREDICTIONS, "".join(f"{lines[i]}\n" for i in sorted(lines)))
+    partial.unlink()
+    return len(lines)

