@@ -20,13 +20,17 @@ ALLOWED = {
     "statistics": {"schema"},
     "models": {"schema"},
     "tracking": {"schema"},
+    "progress": {"schema"},
     "judge": {"schema", "metrics", "statistics"},
     "analysis": {"schema", "metrics", "statistics"},
     "report": {"schema", "metrics", "statistics"},
 }
 """Which rooms of tomovox a room may import beside itself."""
 
-KNOW_EVERYTHING = {"experiment", "stages", "configuration", "predict", "parity", "ask", "cli"}
+KNOW_EVERYTHING = {
+    *("cli", "experiment", "cell", "stages", "configuration"),
+    *("predict", "parity", "ask"),
+}
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common"}
 MOST_LINES, MOST_FUNCTION_LINES = 320, 60

@@ -6,10 +6,11 @@ Bad input ends with one line on standard error and exit code 2.
 import argparse
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
 
 Handler = Callable[[argparse.Namespace], int]
@@ -29,7 +30,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 for a check that failed, 2 for bad input."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _quiet()
+    quiet_libraries()
     try:
         if arguments and arguments[0] in LIGHTNING_VERBS:
             return _lightning(arguments)
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-Verbs = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_run(verbs: Verbs) -> None:
@@ -215,17 +216,6 @@ def _last_line(message: str) -> str:
     lines = message.strip().splitlines()
     telling = [line.split(mark, 1)[1] for line in lines if mark in line]
     return telling[-1] if telling else " ".join(lines)
-
-
-def _quiet() -> None:
-    """Keep library chatter that no user can act on out of the terminal."""
-    import logging
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", module="lightning|torch|jsonargparse|transformers")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

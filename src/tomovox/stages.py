@@ -8,19 +8,20 @@ vision3d, vision2d.
 import hashlib
 import json
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer, seed_everything
+from lightning import Trainer, seed_everything
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
-from tomovox.data.datamodule import M3DDataModule
+from tomovox.data.datamodule import TASKS, M3DDataModule
 from tomovox.data.phantom import write_phantom
 from tomovox.data.prompts import Template
 from tomovox.data.records import read_records
@@ -30,7 +31,13 @@ from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.models.weights import untied_state
+from tomovox.progress import PLAIN_TRAINER, fit, say
 from tomovox.schema import Task, TomovoxError, write_atomically
+
+WEIGHTS = "model.safetensors"
+FACT_LAYOUT = "<image>{fact}. {question} Answer:"
+LATER = ("weights", "frozen", "train", "tap", "lora")
+"""Settings of a part that do not change what its shared stage makes."""
 
 
 @dataclass
@@ -58,8 +65,9 @@ class DataSource:
 class LanguageStage:
     """Teach a new language model to answer from text: series name and report, no image."""
 
-    max_steps: int = 250
-    batch_size: int = 16
+    fact_steps: int = 200
+    max_steps: int = 80
+    batch_size: int = 8
     questions_per_study: int = 6
     lr: float = 1e-3
     layout: str = "<image>{context} {question} Answer:"
@@ -86,19 +94,31 @@ class SharedStages:
     finding_classes: list[str] | None = field(default=None)
 
 
-Say = Callable[[str], None]
+@dataclass
+class StageJob:
+    """One shared stage to make: what, with which model's config, and where its weights go."""
+
+    name: str
+    stage: LanguageStage | VisionStage
+    config: Config
+    folder: Path
+    seed: int
+    finding_classes: list[str] | None
+    quiet: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the weights are there."""
+        return (self.folder / WEIGHTS).is_file()
 
 
-class StageMaker:
-    """Make what is missing under `folder` and tell where it lies."""
+class StagePlan:
+    """Where the shared things of an experiment lie under `folder`, and how to make them."""
 
-    def __init__(self, folder: Path, source: DataSource, stages: SharedStages, seed: int, say: Say):
-        self.folder, self.source, self.stages = folder, source, stages
-        self.seed, self.say = seed, say
+    def __init__(self, folder: Path, source: DataSource, stages: SharedStages, seed: int):
+        self.folder, self.source, self.stages, self.seed = folder, source, stages, seed
 
-    # ---- data ------------------------------------------------------------------------------
-
-    def data_root(self) -> Path:
+    def data_root(self, workers: int) -> Path:
         """Return the data root; a phantom is written once per set of its arguments."""
         if self.source.root is not None:
             return Path(self.source.root)
@@ -107,141 +127,146 @@ class StageMaker:
         arguments = asdict(self.source.phantom)
         root = self.folder / f"phantom-{key_of(arguments)}"
         if not (root / "phantom.json").is_file():
-            self.say(f"phantom data: {arguments['cases']} cases")
-            write_phantom(root, **arguments, workers=max(1, (torch.get_num_threads())))
+            say(f"phantom data: {arguments['cases']} cases")
+            write_phantom(root, **arguments, workers=workers)
         return root
 
-    def tokenizer(self, config: Config) -> Path:
+    def tokenizer(self, root: Path) -> Path:
         """Return the folder of the word tokenizer of the training texts."""
-        root = str(self.data_root())
         folder = self.folder / f"tokenizer-{key_of(self._data_key(root))}"
         if not folder.is_dir():
-            datamodule = M3DDataModule(root, Template())
             temporary = folder.with_name(f".{folder.name}.tmp")
             shutil.rmtree(temporary, ignore_errors=True)
+            datamodule = M3DDataModule(str(root), Template())
             save_tokenizer(build_word_tokenizer(datamodule.train_texts()), temporary)
             temporary.rename(folder)
         return folder
 
-    def _data_key(self, root: str) -> Any:
-        return asdict(self.source.phantom) if self.source.phantom else root
+    def _data_key(self, root: Path) -> Any:
+        return asdict(self.source.phantom) if self.source.phantom else str(root)
 
-    # ---- trained stages --------------------------------------------------------------------
+    def resolve(self, config: Config, root: Path) -> tuple[Config, list[StageJob]]:
+        """Return the config with data root, tokenizer and shared weights filled in, and the jobs.
 
-    def resolve(self, config: Config) -> Config:
-        """Return the config with data root, tokenizer and weights of shared stages filled in."""
-        root = str(self.data_root())
-        config = merged(config, {"data": {"root": root}})
-        template = config["data"].setdefault(
-            "template", {"class_path": "tomovox.data.prompts.Template"}
-        )
-        arguments = template.setdefault("init_args", {})
+        A part gets a stage when the experiment has one of its name and the model's YAML names no
+        weights for it.
+        """
+        template = {"class_path": "tomovox.data.prompts.Template", "init_args": {}}
+        config = merged({"data": {"template": template}}, config, {"data": {"root": str(root)}})
+        arguments = config["data"]["template"]["init_args"]
         if self.stages.tokenizer and not arguments.get("tokenizer"):
-            arguments["tokenizer"] = str(self.tokenizer(config))
-        parts = config["model"].setdefault("init_args", {})
-        for name, make in (
-            ("language", self._language),
-            ("vision3d", self._vision),
-            ("vision2d", self._vision),
-        ):
-            stage = getattr(self.stages, name)
-            part = parts.get(name)
+            arguments = {**arguments, "tokenizer": str(self.tokenizer(root))}
+            config = merged(config, {"data": {"template": {"init_args": arguments}}})
+        parts: Config = config["model"].get("init_args", {})
+        weights, jobs = {}, []
+        for name in ("language", "vision3d", "vision2d"):
+            stage, part = getattr(self.stages, name), parts.get(name)
             if stage is None or part is None or part.get("weights") or part.get("name"):
                 continue
-            later = ("weights", "frozen", "train", "tap")
-            given = {k: v for k, v in part.items() if k not in later}
-            tokenizer = arguments["tokenizer"][-12:]
-            key = key_of([name, given, asdict(stage), self._data_key(root), tokenizer, self.seed])
-            folder = self.folder / f"{name}-{key}"
-            if not (folder / "model.safetensors").is_file():
-                make(name, stage, config, folder)
-            parts[name] = {**part, "weights": str(folder)}
-        return config
+            given = {k: v for k, v in part.items() if k not in LATER}
+            key = [name, given, asdict(stage), self._data_key(root), self.seed]
+            if name == "language":
+                key += [Path(arguments["tokenizer"]).name]
+            folder = self.folder / f"{name}-{key_of(key)}"
+            weights[name] = {"weights": str(folder)}
+            jobs.append(
+                StageJob(name, stage, config, folder, self.seed, self.stages.finding_classes)
+            )
+        return merged(config, {"model": {"init_args": weights}}), jobs
 
-    def _language(self, name: str, stage: LanguageStage, config: Config, folder: Path) -> None:
-        template = merged(config["data"]["template"], {"init_args": {"layout": stage.layout}})
-        language = dict(config["model"]["init_args"]["language"])
-        language.pop("train", None)
-        cli = instantiate(
-            {
-                "seed_everything": self.seed,
-                "model": {
-                    "class_path": "tomovox.models.floors.BlindLM",
-                    "init_args": {
-                        "language": language,
-                        "optimizer": {
-                            "lr": stage.lr,
-                            "weight_decay": 0.01,
-                            "betas": [0.9, 0.98],
-                            "warmup": 0.1,
-                            "floor": 0.1,
-                        },
-                    },
-                },
-                "data": {
-                    **config["data"],
-                    "template": template,
+
+def make_stage(job: StageJob) -> None:
+    """Train one shared stage and write its weights and stage.json (last losses, seconds)."""
+    start = time.perf_counter()
+    say(f"shared stage {job.name}: {job.stage.max_steps} steps")
+    if isinstance(job.stage, LanguageStage):
+        part, figures = _language(job, job.stage)
+    else:
+        part, figures = _vision(job, job.stage)
+    figures["seconds"] = round(time.perf_counter() - start, 1)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(job.folder / "stage.json", json.dumps(figures, indent=1) + "\n")
+    save_stage(part, job.folder)
+    say(f"shared stage {job.name}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
+
+
+def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dict[str, float]]:
+    """Train on single facts first, then on whole reports; both stand where the image will."""
+    language = {k: v for k, v in job.config["model"]["init_args"]["language"].items()}
+    language.pop("train", None)
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for layout, steps, tasks in (
+            (FACT_LAYOUT, stage.fact_steps, ["vqa_closed", "vqa_open"]),
+            (stage.layout, stage.max_steps, job.config["data"].get("tasks")),
+        ):
+            if steps == 0:
+                continue
+            data = merged(
+                job.config["data"],
+                {
+                    "template": {"init_args": {"layout": layout}},
                     "batch_size": stage.batch_size,
                     "questions_per_study": stage.questions_per_study,
+                    "shuffle_choices": True,
                 },
-                "trainer": self._trainer_arguments(stage.max_steps),
-            },
-            f"stage {name}",
-        )
-        self._fit(name, cli.trainer, cli.model, folder, datamodule=cli.datamodule)
-        save_stage(cli.model.language, folder)
+                {"tasks": tasks} if tasks else {},
+            )
+            data["mix"] = {
+                k: v for k, v in (data.get("mix") or {}).items() if k in (tasks or TASKS)
+            }
+            optimizer = {"lr": stage.lr, "weight_decay": 0.01, "betas": [0.9, 0.98]}
+            optimizer |= {"warmup": 0.1, "floor": 0.1}
+            model = {
+                "class_path": "tomovox.models.floors.BlindLM",
+                "init_args": {"language": language, "optimizer": optimizer},
+            }
+            config = {"seed_everything": job.seed, "model": model, "data": data}
+            cli = instantiate(
+                config | {"trainer": trainer_arguments(steps, job.quiet)}, "shared stage language"
+            )
+            figures |= fit(cli.trainer, cli.model, "language", job.quiet, datamodule=cli.datamodule)
+            save_stage(cli.model.language, Path(scratch))
+            language = {**language, "weights": scratch}
+        return cli.model.language, figures
 
-    def _vision(self, name: str, stage: VisionStage, config: Config, folder: Path) -> None:
-        arguments = {k: v for k, v in config["model"]["init_args"][name].items() if k != "weights"}
-        encoder = (ViT3DConfig if name == "vision3d" else SliceEncoderConfig)(**_tuples(arguments))
-        seed_everything(self.seed, verbose=False)
-        root = self.data_root()
-        split = config["data"].get("train_split", "train")
-        records = read_records(root, Task.VQA_CLOSED, split)
-        heads = answer_heads(records)
-        masks = (
-            finding_masks(root, self.stages.finding_classes)
-            if stage.boxes
-            else FindingMasks([], {})
-        )
-        classes = len(masks.classes) + 1 if masks.classes else 0
-        module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
-        loader: DataLoader[Any] = DataLoader(
-            VisionDataset(root, records, heads, masks),  # type: ignore[arg-type]
-            batch_size=stage.batch_size,
-            shuffle=True,
-            drop_last=True,
-            collate_fn=collate_vision,
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-        trainer = Trainer(**self._trainer_arguments(stage.max_steps))
-        self._fit(name, trainer, module, folder, train_dataloaders=loader)
-        save_stage(module.encoder, folder)
 
-    def _trainer_arguments(self, steps: int) -> Config:
-        return {
-            "max_steps": steps,
-            "accelerator": "auto",
-            "devices": 1,
-            "gradient_clip_val": 1.0,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_model_summary": False,
-            "limit_val_batches": 0,
-            "num_sanity_val_steps": 0,
-        }
+def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[str, float]]:
+    arguments = dict(job.config["model"]["init_args"][job.name])
+    arguments.pop("weights", None)
+    encoder = (ViT3DConfig if job.name == "vision3d" else SliceEncoderConfig)(**_tuples(arguments))
+    seed_everything(job.seed, verbose=False)
+    data = job.config["data"]
+    root = Path(data["root"])
+    records = read_records(root, Task.VQA_CLOSED, data.get("train_split", "train"))
+    heads = answer_heads(records)
+    masks = finding_masks(root, job.finding_classes) if stage.boxes else FindingMasks([], {})
+    classes = len(masks.classes) + 1 if masks.classes else 0
+    module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
+    loader: DataLoader[Any] = DataLoader(
+        VisionDataset(root, records, heads, masks),  # type: ignore[arg-type]
+        batch_size=stage.batch_size,
+        shuffle=True,
+        drop_last=True,
+        collate_fn=collate_vision,
+        generator=torch.Generator().manual_seed(job.seed),
+    )
+    trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
+    figures = fit(trainer, module, job.name, job.quiet, train_dataloaders=loader)
+    return module.encoder, figures
 
-    def _fit(
-        self, name: str, trainer: Trainer, module: LightningModule, folder: Path, **data: Any
-    ) -> None:
-        self.say(f"shared stage {name}: {trainer.max_steps} steps")
-        start = time.perf_counter()
-        trainer.fit(module, **data)
-        figures = {k: round(float(v), 4) for k, v in trainer.callback_metrics.items()}
-        figures["seconds"] = round(time.perf_counter() - start, 1)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "stage.json", json.dumps(figures, indent=1) + "\n")
-        self.say(f"shared stage {name}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
+
+def trainer_arguments(steps: int, quiet: bool) -> Config:
+    """Return the arguments of a trainer of a shared stage."""
+    return {
+        "max_steps": steps,
+        "max_epochs": -1,
+        "accelerator": "auto",
+        "devices": 1,
+        "gradient_clip_val": 1.0,
+        **PLAIN_TRAINER,
+        "enable_progress_bar": not quiet,
+    }
 
 
 def save_stage(module: torch.nn.Module, folder: Path) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from tomovox.data.tokenizer import PLACEHOLDER, load_tokenizer
-from tomovox.schema import IGNORE, Questions, Record, TomovoxError, Vocabulary
+from tomovox.schema import IGNORE, Questions, Record, Task, TomovoxError, Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,7 +37,8 @@ class Template:
     Args:
         tokenizer: folder or hub name; None when one is built from the training texts.
         layout: the prompt, with <image> and {question} exactly once each. {context}, what the image
-            shows in words, may stand there too: for a text-only stage, never to compare models.
+            shows in words, and {fact}, the right answer without its letter, may stand there too:
+            for a text-only stage, never to compare models.
         max_length: most ids of prompt and answer together; the placeholder counts as one. A longer
             answer is cut from the right and then has no end token.
         question_tokenizer: folder or name of the tokenizer of a question encoder, when it differs.
@@ -141,7 +142,9 @@ class Template:
         question writes the placeholder.
         """
         prompt = self._start + self._ids(
-            self.layout.replace("{context}", record.context).replace(SLOT, record.question)
+            self.layout.replace("{fact}", fact_of(record))
+            .replace("{context}", record.context)
+            .replace(SLOT, record.question)
         )
         if prompt.count(self._vocabulary.placeholder) != 1:
             raise TomovoxError(
@@ -214,6 +217,11 @@ class Template:
         if self.question_tokenizer is None:
             return self._vocabulary.pad
         return int(self._encoder_tokenizer.pad_token_id or 0)
+
+
+def fact_of(record: Record) -> str:
+    """Return the content of the right answer: of a closed question, the text after its letter."""
+    return record.reference[3:] if record.task == Task.VQA_CLOSED else record.reference
 
 
 def _pad(

@@ -175,7 +175,8 @@ def _vqa_record(
     place = f"{path}: row {number} ({name})"
     _check_cells(row, task, place)
     image = _image_path(row["Image Path"], place, reports.root)
-    question, reference, choices = row["Question"], row["Answer"], ()
+    question, reference = row["Question"], row["Answer"]
+    choices: tuple[str, ...] = ()
     if task == Task.VQA_CLOSED:
         choices = tuple(row[column] for column in CHOICE_COLUMNS)
         question += choices_text(choices)

@@ -18,7 +18,7 @@ from tomovox.schema import IGNORE, LETTERS, Record, TomovoxError
 
 @dataclass
 class AnswerHeads:
-    """Answers that compete, grouped: `classes[i]` are the (question type, answer) pairs of head i."""
+    """Answers that compete: `classes[i]` are the (question type, answer) pairs of head i."""
 
     classes: list[list[tuple[str, str]]]
 
@@ -28,7 +28,10 @@ class AnswerHeads:
         return [len(c) for c in self.classes]
 
     def targets(self, records: Sequence[Record]) -> np.ndarray:
-        """Return (a) int64: the class each head has for one volume's closed questions, IGNORE where none was asked."""
+        """Return (a) int64: each head's class for one volume's closed questions.
+
+        A head that none of them asks about is IGNORE.
+        """
         row = np.full(len(self.classes), IGNORE, dtype=np.int64)
         for key in map(right_answer, records):
             for i, classes in enumerate(self.classes):
@@ -44,7 +47,7 @@ def right_answer(record: Record) -> tuple[str, str]:
 
 
 def answer_heads(records: Sequence[Record], most: int = 64) -> AnswerHeads:
-    """Group the answers of closed questions: those that were ever offered side by side share a head.
+    """Group the answers of closed questions: those ever offered side by side share a head.
 
     A head keeps its `most` most frequent right answers; a head of fewer than two is left out.
     """
@@ -69,13 +72,16 @@ def answer_heads(records: Sequence[Record], most: int = 64) -> AnswerHeads:
 
 @dataclass
 class FindingMasks:
-    """Masks by content of the image they lie on: digest of the image file -> (class from 1, mask path)."""
+    """Finding masks by the image they lie on: digest of its file -> (class from 1, mask path)."""
 
     classes: list[str]
     masks: dict[str, list[tuple[int, str]]]
 
     def labels(self, root: Path, relative: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Return (D H W) uint8: 0 none, else the class of the finding; None when no mask is known of this image."""
+        """Return (D H W) uint8: 0 none, else the class of the finding.
+
+        None when no mask of this image is known.
+        """
         found = self.masks.get(digest(resolve_inside(root, relative, relative)))
         if found is None:
             return None
@@ -95,7 +101,7 @@ def digest(path: Path) -> str:
 def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMasks:
     """Index the masks of the training cases of M3D-Seg under `root` by their image.
 
-    `classes` names the finding classes to keep (None: all). Returns an empty index when there is no M3D-Seg.
+    `classes` names the finding classes to keep (None: all). The index is empty without M3D-Seg.
     """
     seg = root / "M3D_Seg_npy"
     info = seg / "dataset_info.json"
@@ -105,7 +111,9 @@ def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMa
     kept = [n for code in sorted(names) for n in names[code] if classes is None or n in classes]
     numbers = {name: i for i, name in enumerate(dict.fromkeys(kept), 1)}
     if len(numbers) > 254:
-        raise TomovoxError(f"{info}: {len(numbers)} classes; encoder pretraining takes at most 254, name some")
+        raise TomovoxError(
+            f"{info}: {len(numbers)} classes; encoder pretraining takes at most 254, name some"
+        )
     masks: dict[str, list[tuple[int, str]]] = defaultdict(list)
     images: dict[str, str] = {}
     for code in sorted(names):
@@ -124,7 +132,9 @@ def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMa
 class VisionDataset:
     """Volumes of the training questions, each once, with answers and finding labels."""
 
-    def __init__(self, root: Path, records: Sequence[Record], heads: AnswerHeads, masks: FindingMasks):
+    def __init__(
+        self, root: Path, records: Sequence[Record], heads: AnswerHeads, masks: FindingMasks
+    ):
         """Take the closed questions of the training split and what supervises them."""
         self.root, self.heads, self.masks = root, heads, masks
         groups: dict[str, list[Record]] = defaultdict(list)

@@ -34,7 +34,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def build_table(runs: Mapping[str | tuple[str, int], Iterable[Row]]) -> pandas.DataFrame:
+def build_table(
+    runs: Mapping[str, Iterable[Row]] | Mapping[tuple[str, int], Iterable[Row]],
+) -> pandas.DataFrame:
     """Return all rows of all runs in long form, sorted, with the columns COLUMNS.
 
     A run is named (model, seed), or as its folder: "med2e3-s0" is seed 0 of med2e3. `value` is NaN

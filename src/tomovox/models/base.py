@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
@@ -193,9 +194,10 @@ class VolumeLM(LightningModule):
 
     # ---- optimisation and checkpoints ------------------------------------------------------
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW over what trains; norms and biases do not decay."""
-        config, groups = self.optimizer_config, {}
+        config = self.optimizer_config
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
                 key = (name.startswith("language."), parameter.ndim >= 2)

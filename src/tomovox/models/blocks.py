@@ -4,6 +4,7 @@ Letters: u rows, k tokens, m memory tokens, d width. Parameter names are those o
 M3D-CLIP encoder.
 """
 
+import itertools
 import math
 
 import torch
@@ -109,14 +110,14 @@ def sinusoid(place: Float[Tensor, "u k"], width: int) -> Float[Tensor, "u k d"]:
 
 
 def conv_stack(patch: int, width: int) -> nn.Sequential:
-    """Return 2D convolutions: a slice -> cells of `width` channels, `patch` pixels a side."""
-    steps = patch.bit_length() - 1
-    channels = [1] + [max(16, width >> (steps - 1 - i)) for i in range(steps)]
-    layers: list[nn.Module] = []
-    for i in range(steps):
-        layers += [
-            nn.Conv2d(channels[i], channels[i + 1], 3, stride=2, padding=1),
-            nn.GroupNorm(1, channels[i + 1]),
-            nn.GELU(),
-        ]
-    return nn.Sequential(*layers)
+    """Return 2D convolutions that turn a slice into a grid of `width`-channel cells.
+
+    A cell is `patch` x `patch` pixels, a power of two. The first convolution takes 4 x 4 pixels at
+    once, every further one halves the sides and doubles the channels.
+    """
+    halvings = patch.bit_length() - 3
+    channels = [max(16, width >> (halvings - i)) for i in range(halvings + 1)]
+    layers: list[nn.Module] = [nn.Conv2d(1, channels[0], 4, stride=4)]
+    for narrow, wide in itertools.pairwise(channels):
+        layers += [nn.GroupNorm(1, narrow), nn.GELU(), nn.Conv2d(narrow, wide, 3, 2, padding=1)]
+    return nn.Sequential(*layers, nn.GroupNorm(1, width), nn.GELU())

@@ -50,7 +50,7 @@ class LanguageConfig:
 
     def build(self, vocabulary: Vocabulary) -> "Language":
         """Return the language model for a tokenizer."""
-        model = self._pretrained() if self.name else self._from_scratch(vocabulary)
+        model = self._pretrained(self.name) if self.name else self._from_scratch(vocabulary)
         if model.get_input_embeddings().num_embeddings < vocabulary.size:
             rows = model.get_input_embeddings().num_embeddings
             raise TomovoxError(
@@ -61,7 +61,7 @@ class LanguageConfig:
             _add_lora(model, self.lora)
         return Language(model, vocabulary)
 
-    def _from_scratch(self, vocabulary: Vocabulary) -> nn.Module:
+    def _from_scratch(self, vocabulary: Vocabulary) -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM
 
         config = AutoConfig.for_model(
@@ -76,12 +76,12 @@ class LanguageConfig:
         holder = load_weights(_Named(model), self.weights)
         return holder.model
 
-    def _pretrained(self) -> nn.Module:
+    def _pretrained(self, name: str) -> Any:
         from transformers import AutoModelForCausalLM
 
         try:
             return AutoModelForCausalLM.from_pretrained(
-                self.name,
+                name,
                 dtype=getattr(torch, self.dtype),
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -89,7 +89,7 @@ class LanguageConfig:
             )
         except OSError as error:
             first = str(error).strip().splitlines()[0]
-            raise TomovoxError(f"language model {self.name}: cannot be loaded ({first})") from None
+            raise TomovoxError(f"language model {name}: cannot be loaded ({first})") from None
 
 
 class _Named(nn.Module):
@@ -105,7 +105,8 @@ class Language(nn.Module):
 
     def __init__(self, model: nn.Module, vocabulary: Vocabulary):
         super().__init__()
-        self.model = model
+        # transformers declares too little of what its causal language models share.
+        self.model: Any = model
         self.vocabulary = vocabulary
 
     @property

@@ -17,7 +17,7 @@ from tomovox.models.projector import mlp, pool_grid
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.tgis import Scoring, TextGuidedScoring, aggregate, slice_keys
 from tomovox.models.vit3d import ViT3DConfig
-from tomovox.schema import Percept, Questions, Studies, VisualTokens
+from tomovox.schema import Percept, Questions, Studies, TomovoxError, VisualTokens
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Med2E3(VolumeLM):
         self.vision3d_config, self.vision2d_config, self.pool = vision3d, vision2d, pool
         self.question_config = question or QuestionEncoderConfig()
         self.tokens = tokens
-        self.scoring_arguments = {
+        self.scoring_arguments: dict[str, Any] = {
             "scoring": scoring,
             "score_norm": score_norm,
             "temperature": temperature,
@@ -123,6 +123,10 @@ class QuestionEncoder(nn.Module):
         if config.kind != "embedding":
             from transformers import AutoModel
 
+            if config.name is None:
+                raise TomovoxError(
+                    f"question encoder {config.kind!r} needs `name`: a hub name or a local folder"
+                )
             pooled = config.kind == "pooler"
             self.body = AutoModel.from_pretrained(
                 config.name,

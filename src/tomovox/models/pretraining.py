@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tomovox.models.base import cosine_with_warmup
 from tomovox.models.blocks import AttentionPool, Block, sinusoid
 from tomovox.models.slices import SliceEncoderConfig
-from tomovox.models.vit3d import ViT3DConfig
+from tomovox.models.vit3d import ViT3D, ViT3DConfig
 from tomovox.schema import IGNORE
 
 UNKNOWN = 255
@@ -72,7 +73,7 @@ class VisionPretraining(LightningModule):
         self, voxels: Float[Tensor, "u 1 D H W"]
     ) -> tuple[Float[Tensor, "u k d"], tuple[int, int, int], Float[Tensor, "u n d"]]:
         """Return cell tokens, their grid and what to pool: slice vectors in 2D, tokens in 3D."""
-        if not self.flat:
+        if isinstance(self.encoder, ViT3D):
             tokens = self.encoder(voxels)[:, 1:]
             return tokens, self.encoder.config.grid, tokens
         u, _, depth, height, width = voxels.shape
@@ -132,7 +133,7 @@ class VisionPretraining(LightningModule):
         local = torch.einsum("uk,ukd->ud", share, tokens[found])
         return _answer_loss([h(local) for h in self.local_heads], answers[found])
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with warm-up and a cosine over the steps of the stage."""
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.lr, weight_decay=0.01, betas=(0.9, 0.98)

@@ -1,0 +1,189 @@
+"""How does one row of the table come about? Fit the stages of one model and seed, then predict.
+
+Every step leaves a file, and a step whose file exists is not done again.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning import Trainer
+
+from tomovox.configuration import Config, TomovoxCLI, differences, instantiate, merged, read_yaml
+from tomovox.data.datamodule import M3DDataModule
+from tomovox.models.base import VolumeLM, count_parameters
+from tomovox.models.checkpoint import load_trained, save_trained
+from tomovox.models.floors import MajorityAnswer
+from tomovox.predict import PARTIAL, PREDICTIONS, PredictionWriter, answered, append_lines, finish
+from tomovox.progress import PLAIN_TRAINER, fit, say
+from tomovox.schema import Prediction, TomovoxError, to_line, write_atomically
+from tomovox.stages import WEIGHTS
+
+
+@dataclass
+class FitStage:
+    """One training stage of every model: which parameters train, for how many steps."""
+
+    stage: str
+    max_steps: int
+    lr: float = 1e-3
+
+
+@dataclass
+class Cell:
+    """A model and a seed, its whole config, and where its files lie. A floor trains nothing."""
+
+    model: str
+    seed: int
+    folder: Path
+    config: Config
+    fit: list[FitStage]
+    floor: bool = False
+    quiet: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, such as med2e3-s0."""
+        return f"{self.model}-s{self.seed}"
+
+    @property
+    def done(self) -> bool:
+        """Whether every record is answered."""
+        return (self.folder / PREDICTIONS).is_file()
+
+
+def make_cell(cell: Cell) -> None:
+    """Fit what is missing of a cell and answer what is unanswered."""
+    keep_config(cell)
+    if cell.floor:
+        predict_floor(cell)
+    else:
+        predict(cell, trained(cell))
+
+
+def keep_config(cell: Cell) -> None:
+    """Write the config beside the results; TomovoxError if results of another config lie there."""
+    path = cell.folder / "config.yaml"
+    config = json.loads(json.dumps(cell.config)) | {"fit": [asdict(s) for s in cell.fit]}
+    if path.is_file() and (changed := differences(read_yaml(path), config)):
+        raise TomovoxError(
+            f"{cell.folder} was made with another config ({'; '.join(changed[:4])}); "
+            f"use another --output or remove the folder"
+        )
+    write_atomically(path, yaml.safe_dump(config, sort_keys=False))
+
+
+def trained(cell: Cell) -> TomovoxCLI:
+    """Train the missing stages; return model and data of the last one with its weights."""
+    done: Path | None = None
+    stages: list[FitStage | None] = [*cell.fit] or [None]
+    for number, stage in enumerate(stages):
+        last = number == len(stages) - 1
+        cli = build(cell, stage, done)
+        cli.model.configure_model()
+        if stage is None:
+            break
+        if not any(p.requires_grad for p in cli.model.parameters()):
+            say(f"{cell.name} {stage.stage}: nothing to train")
+            continue
+        target = cell.folder / (WEIGHTS if last else f"{stage.stage}.safetensors")
+        if not target.is_file():
+            train(cell, cli, stage)
+            save_trained(cli.model, target)
+        elif last:
+            load_trained(cli.model, target)
+        done = target
+    return cli
+
+
+def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
+    """Return model, data and trainer of a stage; without one, to predict as the config says."""
+    change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
+    if stage is not None:
+        change["trainer"] |= {"max_steps": stage.max_steps, "max_epochs": -1}
+        arguments = {"stage": stage.stage, "init_from": str(start) if start else None}
+        change["model"] = {"init_args": {**arguments, "optimizer": {"lr": stage.lr}}}
+    return instantiate(merged(cell.config, change), cell.name)
+
+
+def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
+    """Fit one stage and note in training.jsonl what it took."""
+    volumes = cli.datamodule.batch_size
+    say(f"{cell.name} {stage.stage}: {stage.max_steps} steps of {volumes} volumes")
+    start = time.perf_counter()
+    name = f"{cell.name} {stage.stage}"
+    figures: dict[str, Any] = dict(
+        fit(cli.trainer, cli.model, name, cell.quiet, datamodule=cli.datamodule)
+    )
+    trainable, total = count_parameters(cli.model)
+    figures |= {
+        "stage": stage.stage,
+        "steps": cli.trainer.global_step,
+        "volumes": cli.trainer.global_step * volumes,
+        "trainable": trainable,
+        "parameters": total,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
+    shown = ("train/loss", "train/token_accuracy", "trainable", "parameters", "seconds")
+    say(f"{name}: " + ", ".join(f"{k} {figures[k]}" for k in shown if k in figures))
+
+
+def predict(cell: Cell, cli: TomovoxCLI) -> None:
+    """Answer every record that has no line yet, then sort the lines into predictions.jsonl."""
+    datamodule: M3DDataModule = cli.datamodule
+    datamodule.setup("predict")
+    studies = datamodule.predict_studies()
+    datamodule.skip(answered(cell.folder, studies))
+    records = [record for study in studies for record in study]
+    trainer = Trainer(
+        accelerator=cell.config.get("trainer", {}).get("accelerator", "auto"),
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=not cell.quiet,
+        callbacks=[PredictionWriter(cell.folder, datamodule.template)],
+    )
+    start = time.perf_counter()
+    trainer.predict(cli.model, datamodule=datamodule, return_predictions=False)
+    say(f"{cell.name} predict: {len(records)} records, {time.perf_counter() - start:.1f} s")
+    if datamodule.left_out:
+        lines = "".join(f"{i}\t{reason}\n" for i, reason in datamodule.left_out)
+        write_atomically(cell.folder / "left_out.tsv", f"id\treason\n{lines}")
+        say(f"[yellow]{len(datamodule.left_out)} records left out[/yellow]: left_out.tsv")
+    finish(cell.folder, records)
+
+
+def predict_floor(cell: Cell) -> None:
+    """Answer from the training records alone."""
+    datamodule: M3DDataModule = instantiate(cell.config, cell.name).datamodule
+    datamodule.setup("predict")
+    records = [record for study in datamodule.predict_studies() for record in study]
+    floor = MajorityAnswer(datamodule.train_records())
+    (cell.folder / PARTIAL).unlink(missing_ok=True)
+    lines = [to_line(Prediction.of(r, floor.answer(r))) for r in records]
+    append_lines(cell.folder / PARTIAL, lines)
+    finish(cell.folder, records)
+    say(f"{cell.name} predict: {len(records)} records")
+
+
+def load_run(folder: Path) -> tuple[VolumeLM, M3DDataModule]:
+    """Return the trained model of a RUN folder and its datamodule (not set up).
+
+    Raises TomovoxError when the folder holds no run, or weights of another model.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise TomovoxError(
+            f"{folder}: no config.yaml, so not a run; give runs/<experiment>/<model>-s<seed>"
+        )
+    config = read_yaml(path)
+    stages = [FitStage(**stage) for stage in config.pop("fit", [])]
+    cell = Cell("", 0, folder, config, stages)
+    cli = build(cell, stages[-1] if stages else None, None)
+    cli.model.configure_model()
+    load_trained(cli.model, folder / WEIGHTS)
+    return cli.model.eval(), cli.datamodule

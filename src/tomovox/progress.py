@@ -1,0 +1,99 @@
+"""What does a user see while things run? Lines with the time, and where training stands.
+
+Lightning is imported late: the command asks here for quiet before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from lightning import LightningModule, Trainer
+
+JobT = TypeVar("JobT")
+
+PLAIN_TRAINER: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+    "limit_val_batches": 0,
+}
+"""Trainer arguments of a run that keeps its own files."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress with the time."""
+    console = Console(soft_wrap=True)
+    console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", highlight=False)
+
+
+def quiet_libraries() -> None:
+    """Keep library chatter that no user can act on out of the terminal."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", module="lightning|torch|jsonargparse|transformers")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def say_step(name: str, trainer: Trainer, *_: Any) -> None:
+    """Print a line at each quarter of the steps, for runs whose bars would overwrite each other."""
+    step, steps = trainer.global_step, trainer.max_steps
+    if steps >= 40 and step % (steps // 4) == 0 and step < steps:
+        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
+        say(f"  {name}: step {step} of {steps}, loss {loss:.3f}")
+
+
+def fit(
+    trainer: Trainer, module: LightningModule, name: str, quiet: bool, **data: Any
+) -> dict[str, float]:
+    """Fit and return the last logged figures; with `quiet`, lines instead of a bar."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    if quiet:
+        lines = LambdaCallback(on_train_batch_end=partial(say_step, name))
+        trainer.callbacks.append(lines)  # type: ignore[attr-defined]
+    trainer.fit(module, **data)
+    return {k: round(float(v), 4) for k, v in trainer.callback_metrics.items()}
+
+
+def do_all(
+    work: Callable[[JobT], None], jobs: Sequence[JobT], processes: int, threads: int
+) -> None:
+    """Do all jobs, `processes` at a time with `threads` each; the first error stops the rest."""
+    if processes <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            with_threads(threads, work, job)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(with_threads, threads, work, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def with_threads(threads: int, work: Callable[[JobT], None], job: JobT) -> None:
+    """Do one job with a fixed number of CPU threads: another number gives other last digits."""
+    import torch
+
+    quiet_libraries()
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        work(job)
+    finally:
+        torch.set_num_threads(before)
