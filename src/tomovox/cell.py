@@ -34,7 +34,10 @@ class FitStage:
 
 @dataclass
 class Cell:
-    """A model and a seed, its whole config, and where its files lie. A floor trains nothing."""
+    """A model and a seed, its whole config, and where its files lie.
+
+    A floor trains nothing. `needs` are the folders of the shared stages that must be made first.
+    """
 
     model: str
     seed: int
@@ -43,6 +46,7 @@ class Cell:
     fit: list[FitStage]
     floor: bool = False
     quiet: bool = False
+    needs: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -14,6 +14,15 @@ from tomovox.schema import TomovoxError, Vocabulary
 
 Config = dict[str, Any]
 
+REPETITION = (
+    "Does not validate against any of the Union",
+    "Subtypes:",
+    "Errors:",
+    "- Expected a <class 'NoneType'>",
+    "Given value",
+)
+"""How the lines of a jsonargparse message begin that do not say what is wrong."""
+
 
 class TomovoxCLI(LightningCLI):
     """LightningCLI with the tokenizer's vocabulary handed from the data to the model."""
@@ -23,6 +32,16 @@ class TomovoxCLI(LightningCLI):
         parser.link_arguments(
             "data", "model.init_args.vocabulary", compute_fn=_vocabulary_of, apply_on="instantiate"
         )
+
+    def instantiate_classes(self) -> None:
+        """Create data, model and trainer; what the data refuses is raised as they raised it."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            # jsonargparse wraps what a linked function raises.
+            if isinstance(error.__cause__, TomovoxError):
+                raise error.__cause__ from None
+            raise
 
 
 def _vocabulary_of(data: M3DDataModule) -> Vocabulary:
@@ -54,8 +73,12 @@ def instantiate(config: Config, place: str) -> TomovoxCLI:
 
 
 def one_line(message: str, limit: int = 500) -> str:
-    """Return a message of many lines as one; past `limit` characters its middle is left out."""
-    text = " ".join(message.split())
+    """Return a message of many lines as one, without those that only repeat what was given.
+
+    Past `limit` characters its middle is left out.
+    """
+    telling = [x for x in message.splitlines() if not x.strip().startswith(REPETITION)]
+    text = " ".join(" ".join(telling).split())
     return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
 
 

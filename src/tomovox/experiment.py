@@ -19,7 +19,7 @@ from tomovox.configuration import merged, one_line, read_yaml
 from tomovox.judge.score import Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.predict import PREDICTIONS
-from tomovox.progress import do_all, say
+from tomovox.progress import Job, do_all, say
 from tomovox.schema import TomovoxError
 from tomovox.stages import DataSource, SharedStages, StageJob, StagePlan, make_stage
 from tomovox.tracking import Tracker
@@ -82,12 +82,14 @@ class ExperimentRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         os.environ["OMP_NUM_THREADS"] = str(given.threads)
         cells, stages = self.cells()
-        missing = [stage for stage in stages if not stage.done]
-        do_all(make_stage, missing, given.processes, given.threads)
+        jobs: list[Job[Any]] = [
+            Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
+        ]
         pending = [cell for cell in cells if not cell.done]
+        jobs += [Job(cell.name, make_cell, cell, cell.needs) for cell in pending]
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
-        do_all(make_cell, pending, given.processes, given.threads)
+        do_all(jobs, given.processes, given.threads)
         return self.table(cells)
 
     def cells(self) -> tuple[list[Cell], list[StageJob]]:
@@ -105,7 +107,8 @@ class ExperimentRun:
             config, jobs = self.plan.resolve(merged(base, entry, given.overrides, seeds), root)
             stages |= {job.folder: job for job in jobs}
             folder = self.folder / f"{model}-s{seed}"
-            cells.append(Cell(model, seed, folder, config, given.fit, floor, self.quiet))
+            needs = frozenset() if floor else frozenset(str(job.folder) for job in jobs)
+            cells.append(Cell(model, seed, folder, config, given.fit, floor, self.quiet, needs))
         for stage in stages.values():
             stage.quiet = self.quiet
         return cells, list(stages.values())

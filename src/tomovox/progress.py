@@ -10,17 +10,18 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.console import Console
 
 if TYPE_CHECKING:
     from lightning import LightningModule, Trainer
 
-JobT = TypeVar("JobT")
+ArgumentT = TypeVar("ArgumentT")
 
 PLAIN_TRAINER: dict[str, Any] = {
     "logger": False,
@@ -68,25 +69,46 @@ def fit(
     return {k: round(float(v), 4) for k, v in trainer.callback_metrics.items()}
 
 
-def do_all(
-    work: Callable[[JobT], None], jobs: Sequence[JobT], processes: int, threads: int
-) -> None:
-    """Do all jobs, `processes` at a time with `threads` each; the first error stops the rest."""
-    if processes <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            with_threads(threads, work, job)
+@dataclass
+class Job(Generic[ArgumentT]):
+    """A piece of work under a key, to be started when the jobs of the keys `needs` are done."""
+
+    key: str
+    work: Callable[[ArgumentT], None]
+    argument: ArgumentT
+    needs: frozenset[str] = frozenset()
+
+
+def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
+    """Do all jobs, each after those it needs, earlier ones first; the first error stops the rest.
+
+    `processes` run at a time, with `threads` CPU threads each. A key in `needs` that no job has
+    counts as done.
+    """
+    pending = list(jobs)
+    if processes <= 1 or len(pending) <= 1:
+        for job in pending:
+            with_threads(threads, job.work, job.argument)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(with_threads, threads, work, job) for job in jobs]
+        running: dict[Future[None], str] = {}
         try:
-            for future in as_completed(futures):
-                future.result()
+            while pending or running:
+                open_keys = {job.key for job in pending} | set(running.values())
+                ready = [job for job in pending if not job.needs & open_keys]
+                for job in ready[: processes - len(running)]:
+                    future = pool.submit(with_threads, threads, job.work, job.argument)
+                    running[future] = job.key
+                    pending.remove(job)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    del running[future]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def with_threads(threads: int, work: Callable[[JobT], None], job: JobT) -> None:
+def with_threads(threads: int, work: Callable[[ArgumentT], None], job: ArgumentT) -> None:
     """Do one job with a fixed number of CPU threads: another number gives other last digits."""
     import torch
 

@@ -234,7 +234,11 @@ def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dic
 def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[str, float]]:
     arguments = dict(job.config["model"]["init_args"][job.name])
     arguments.pop("weights", None)
-    encoder = (ViT3DConfig if job.name == "vision3d" else SliceEncoderConfig)(**_tuples(arguments))
+    made_by = ViT3DConfig if job.name == "vision3d" else SliceEncoderConfig
+    try:
+        encoder = made_by(**_tuples(arguments))
+    except TypeError as error:
+        raise TomovoxError(f"model.init_args.{job.name}: {error}") from None
     seed_everything(job.seed, verbose=False)
     data = job.config["data"]
     root = Path(data["root"])

@@ -170,6 +170,28 @@ def test_more_classes_than_a_byte_holds_are_refused(root):
         finding_masks(root)
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("{", "cannot be read as JSON"),
+        ('{"test": []}', "KeyError: 'train'"),
+        ('{"train": [{"image": "x.npy", "label": "mask_7.npy"}]}', "IndexError"),
+        ('{"train": [{"image": "x.npy", "label": "mask.npy"}]}', "ValueError"),
+    ],
+)
+def test_a_bad_list_of_masks_is_named_in_one_line(root, content, fault):
+    (root / "M3D_Seg_npy/9000/9000.json").write_text(content)
+    with pytest.raises(TomovoxError, match=rf"9000\.json: .*{fault}") as caught:
+        finding_masks(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mask_of_another_size_than_its_image_is_named(root):
+    np.save(root / "M3D_Seg_npy/9000/x/mask_1.npy", np.ones((1, 3, 4, 4), bool))
+    with pytest.raises(TomovoxError, match=r"mask_1\.npy: a mask of shape"):
+        finding_masks(root).labels(root, "one.npy", SHAPE)
+
+
 # ---- the data set ----------------------------------------------------------------------------
 
 

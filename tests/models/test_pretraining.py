@@ -105,7 +105,7 @@ def test_a_finding_marks_the_cells_that_it_touches():
     module.cell_head.weight.data.zero_()
     module.cell_head.bias.data.copy_(torch.tensor([9.0, 0.0, 0.0]))
     figures = {}
-    module.log = lambda name, value, **_: figures.__setitem__(name, float(value))
+    module.log = lambda name, value, **_: figures.__setitem__(name, value.item())
     module.training_step(batch, 0)
     # One of 64 cells holds the finding, weighs 8, and is 9 nats off; the other 63 are right.
     expected = 8 * 9.0 / (63 + 8)

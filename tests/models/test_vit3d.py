@@ -5,6 +5,7 @@ import torch
 from tiny_models import vision3d
 
 from tomovox.models.vit3d import Patches, ViT3D, ViT3DConfig
+from tomovox.schema import TomovoxError
 
 BLOCK = {
     "norm1.weight": (768,),
@@ -104,10 +105,10 @@ def test_both_stems_give_the_same_grid():
 
 
 def test_the_conv_stem_refuses_patches_that_are_no_power_of_two():
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(TomovoxError, match="power of two"):
         encoder(stem="conv", image=(8, 18, 18), patch=(2, 6, 6))
 
 
 def test_a_volume_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"reads volumes of \(8, 16, 16\)"):
+    with pytest.raises(TomovoxError, match=r"reads volumes of \(8, 16, 16\)"):
         encoder()(torch.zeros(1, 1, 8, 16, 32))

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +89,11 @@ class FindingMasks:
         labels = np.zeros(shape, np.uint8)
         for number, path in found:
             mask = np.load(root / path, allow_pickle=False)
+            if mask.size > 1 and mask.size != labels.size:
+                raise TomovoxError(
+                    f"{root / path}: a mask of shape {mask.shape} for {relative} of {shape}; "
+                    f"prepare image and mask to one size"
+                )
             if mask.size > 1:
                 labels[mask.reshape(shape) > 0] = number
         return labels
@@ -107,7 +113,7 @@ def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMa
     info = seg / "dataset_info.json"
     if not info.is_file():
         return FindingMasks([], {})
-    names: dict[str, list[str]] = json.loads(info.read_text(encoding="utf-8"))
+    names: dict[str, list[str]] = _read_json(info)
     kept = [n for code in sorted(names) for n in names[code] if classes is None or n in classes]
     numbers = {name: i for i, name in enumerate(dict.fromkeys(kept), 1)}
     if len(numbers) > 254:
@@ -117,16 +123,35 @@ def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMa
     masks: dict[str, list[tuple[int, str]]] = defaultdict(list)
     images: dict[str, str] = {}
     for code in sorted(names):
-        entries = json.loads((seg / code / f"{code}.json").read_text(encoding="utf-8"))["train"]
-        for entry in entries:
-            image, label = entry["image"], entry["label"]
+        listing = seg / code / f"{code}.json"
+        for image, label, name in _training_masks(listing, names[code]):
             if image not in images:
                 images[image] = digest(resolve_inside(seg, image, str(info)))
             found = masks[images[image]]
-            name = names[code][int(Path(label).stem.split("_")[-1])]
             if name in numbers:
                 found.append((numbers[name], str(Path("M3D_Seg_npy") / label)))
     return FindingMasks(list(numbers), dict(masks))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TomovoxError(
+            f"{path}: cannot be read as JSON ({error}); give the file of M3D-Seg"
+        ) from None
+
+
+def _training_masks(listing: Path, names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return (image, mask, class name) of each training mask; mask_<k>.npy is of class k."""
+    try:
+        entries = [(e["image"], e["label"]) for e in _read_json(listing)["train"]]
+        return [(i, x, names[int(Path(x).stem.split("_")[-1])]) for i, x in entries]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise TomovoxError(
+            f"{listing}: `train` must list image and label, a mask_<class number>.npy "
+            f"({type(error).__name__}: {error}); give the file of M3D-Seg"
+        ) from None
 
 
 class VisionDataset:

@@ -99,6 +99,12 @@ class VolumeLM(LightningModule):
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
         """Return the visual tokens of each question."""
 
+    @property
+    def volume_shape(self) -> tuple[int, int, int] | None:
+        """The (D, H, W) in voxels that the encoders are bound to; None when any size will do."""
+        config = getattr(self, "vision3d_config", None)
+        return None if config is None else tuple(config.image)
+
     # ---- building and freezing -------------------------------------------------------------
 
     def configure_model(self) -> None:

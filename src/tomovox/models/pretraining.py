@@ -20,7 +20,7 @@ from tomovox.models.base import cosine_with_warmup
 from tomovox.models.blocks import AttentionPool, Block, sinusoid
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3D, ViT3DConfig
-from tomovox.schema import IGNORE
+from tomovox.schema import IGNORE, TomovoxError
 
 UNKNOWN = 255
 """Finding label of a voxel of a volume that has no mask."""
@@ -53,6 +53,11 @@ class VisionPretraining(LightningModule):
     ):
         """Take the encoder's config and the number of classes per answer head and of findings."""
         super().__init__()
+        if not answers:
+            raise TomovoxError(
+                "encoder pretraining needs closed questions whose answers differ; the training "
+                "split has none: leave out shared.vision3d and shared.vision2d"
+            )
         self.encoder = encoder.build()
         self.lr, self.classes = lr, classes
         width = encoder.width

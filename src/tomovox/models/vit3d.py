@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tomovox.models.blocks import Block, conv_stack
 from tomovox.models.weights import load_weights
+from tomovox.schema import TomovoxError
 
 
 @dataclass
@@ -91,7 +92,7 @@ class SliceStem3D(nn.Module):
         super().__init__()
         depth, height, width = config.patch
         if height != width or height & (height - 1):
-            raise ValueError(
+            raise TomovoxError(
                 f"stem conv needs square patches of a power of two, not {config.patch}"
             )
         self.depth, self.channels = depth, config.width // 2
@@ -123,13 +124,13 @@ class ViT3D(nn.Module):
     def forward(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u 1+k d"]:
         """Return the CLS token and the k patch tokens at the configured tap.
 
-        Raises ValueError when the volume is not of the configured size: the positions are learned
+        Raises TomovoxError when the volume is not of the configured size: the positions are learned
         per patch.
         """
         if tuple(volume.shape[2:]) != tuple(self.config.image):
-            raise ValueError(
+            raise TomovoxError(
                 f"this 3D encoder reads volumes of {tuple(self.config.image)} (D, H, W), "
-                f"not {tuple(volume.shape[2:])}"
+                f"not {tuple(volume.shape[2:])}: set vision3d.image or prepare the data to its size"
             )
         x = self.patch_embedding(volume)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
