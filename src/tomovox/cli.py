@@ -4,12 +4,13 @@ Bad input ends with one line on standard error and exit code 2.
 """
 
 import argparse
-import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn
 
+from tomovox.cli_data import Verbs, add_data_verbs
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
 
@@ -22,7 +23,10 @@ examples:
   tomovox run experiments/quickstart.yaml            the whole comparison, ends with the table
   tomovox fit --config baselines/m3d_lamed/tiny.yaml --data.root M3D-Data
   tomovox score runs/quickstart                      scores again, without any model
+  tomovox data check M3D-Data                        what must be mended before training
+  tomovox data prepare scans/ DIR --window lung      NIfTI, DICOM, NRRD or slices -> volumes
   tomovox data phantom DIR --cases 200 --seed 0      a synthetic data set in the published layout
+  tomovox data sample DIR                            ten real CT and MR studies, same layout
   tomovox ui runs/quickstart                         opens MLflow
 """
 
@@ -48,9 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A parser, and parsers of verbs, whose complaint is one line like every other."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise TomovoxError instead of printing the usage and leaving."""
+        raise TomovoxError(f"{message}; see {self.prog} --help")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs but those of Lightning."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="tomovox",
         description="Compare multimodal language models that read 3D medical images.",
         epilog=EXAMPLES,
@@ -59,16 +71,13 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     _add_run(verbs)
     _add_score(verbs)
-    _add_data(verbs)
+    add_data_verbs(verbs)
     _add_ui(verbs)
     for name in LIGHTNING_VERBS:
         verbs.add_parser(
             name, help=f"Lightning's {name} of one model: tomovox {name} --help", add_help=False
         )
     return parser
-
-
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_run(verbs: Verbs) -> None:
@@ -92,29 +101,6 @@ def _add_score(verbs: Verbs) -> None:
     parser.set_defaults(handler=_score)
 
 
-def _add_data(verbs: Verbs) -> None:
-    data = verbs.add_parser("data", help="make, prepare and check data sets")
-    kinds = data.add_subparsers(title="data verbs", required=True, metavar="VERB")
-    phantom = kinds.add_parser(
-        "phantom",
-        help="write a synthetic CT-like data set in the published layout",
-        epilog="example: tomovox data phantom DIR --cases 200 --shape 32,64,64 --difficulty easy",
-    )
-    phantom.add_argument("folder", type=Path, metavar="DIR")
-    phantom.add_argument("--cases", type=int, default=200)
-    phantom.add_argument("--seed", type=int, default=0)
-    phantom.add_argument("--shape", type=_shape, default=(32, 64, 64), metavar="D,H,W")
-    phantom.add_argument("--difficulty", choices=("easy", "base", "hard"), default="base")
-    phantom.add_argument("--test-cases", type=int, help="default: a tenth")
-    phantom.add_argument("--val-cases", type=int, help="default: a tenth")
-    phantom.add_argument("--series", type=int, default=2, help="series per case (default 2)")
-    phantom.add_argument(
-        "--organ-masks", action="store_true", help="write the masks of all organs too"
-    )
-    phantom.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    phantom.set_defaults(handler=_phantom)
-
-
 def _add_ui(verbs: Verbs) -> None:
     parser = verbs.add_parser("ui", help="open MLflow on an experiment's runs")
     parser.add_argument("folder", type=Path, metavar="runs/EXPERIMENT")
@@ -133,17 +119,18 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
+    from tomovox.experiment import NOTES, table_console
     from tomovox.judge.score import score_run
     from tomovox.judge.tables import build_table, print_table, write_tables
 
     runs = [run for place in options.places for run in find_runs(place)]
     frame = build_table({run.name: score_run(run).rows for run in runs})
-    parents = {run.parent for run in runs}
-    if len(parents) == 1:
-        write_tables(frame, parents.pop())
-    print_table(frame, Console())
+    folder = runs[0].parent
+    kept = folder / NOTES
+    notes = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+    if runs == find_runs(folder):  # a table of some rows never replaces that of all
+        write_tables(frame, folder, notes)
+    print_table(frame, table_console(), notes)
     return 0
 
 
@@ -163,30 +150,6 @@ def find_runs(place: Path) -> list[Path]:
     return found
 
 
-def _phantom(options: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
-    from tomovox.data.phantom import write_phantom
-
-    with Progress(transient=True) as bar:
-        job = bar.add_task("phantom", total=options.cases)
-        write_phantom(
-            options.folder,
-            cases=options.cases,
-            seed=options.seed,
-            shape=options.shape,
-            difficulty=options.difficulty,
-            test_cases=options.test_cases,
-            val_cases=options.val_cases,
-            series=options.series,
-            organ_masks=options.organ_masks,
-            workers=options.workers,
-            progress=lambda done, total: bar.update(job, completed=done, total=total),
-        )
-    sys.stdout.write(f"{options.folder}: {options.cases} cases, {options.series} series each\n")
-    return 0
-
-
 def _ui(options: argparse.Namespace) -> int:
     from tomovox.tracking import serve
 
@@ -194,27 +157,31 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _lightning(arguments: list[str]) -> int:
+    from jsonargparse import ArgumentError
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.cli import SaveConfigCallback
 
-    from tomovox.configuration import TomovoxCLI, cli_arguments
+    from tomovox.configuration import TomovoxCLI, cli_arguments, one_line
 
-    TomovoxCLI(**(cli_arguments() | {"save_config_callback": SaveConfigCallback}), args=arguments)
-    return 0
-
-
-def _shape(text: str) -> tuple[int, int, int]:
+    quiet_libraries()  # again: importing Lightning set its own levels
+    quiet = {"exit_on_error": False}
     try:
-        depth, height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not D,H,W, such as 32,64,64") from None
-    return depth, height, width
+        TomovoxCLI(
+            **(cli_arguments() | {"save_config_callback": SaveConfigCallback}),
+            save_config_kwargs={"overwrite": True},
+            args=arguments,
+            parser_kwargs=quiet | dict.fromkeys(LIGHTNING_VERBS, quiet),
+        )
+    except (ArgumentError, MisconfigurationException) as error:
+        raise TomovoxError(f"{arguments[0]}: {one_line(str(error))}") from None
+    return 0
 
 
 def _last_line(message: str) -> str:
     """Return the message; of one that a data worker wrapped in a traceback, its last line."""
-    mark = "TomovoxError: "
+    raised = re.compile(r"^[\w.]*(?:TomovoxError|DataFault): (.*)")
     lines = message.strip().splitlines()
-    telling = [line.split(mark, 1)[1] for line in lines if mark in line]
+    telling = [found[1] for line in lines if (found := raised.match(line))]
     return telling[-1] if telling else " ".join(lines)
 
 

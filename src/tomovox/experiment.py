@@ -7,6 +7,7 @@ where it stopped.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,18 @@ from tomovox.judge.score import Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.predict import PREDICTIONS
 from tomovox.progress import Job, do_all, say
-from tomovox.schema import TomovoxError
-from tomovox.stages import DataSource, SharedStages, StageJob, StagePlan, make_stage
+from tomovox.schema import TomovoxError, write_atomically
+from tomovox.stages import (
+    DataSource,
+    SharedStages,
+    StageJob,
+    StagePlan,
+    VisionStage,
+    make_stage,
+)
 from tomovox.tracking import Tracker
+
+NOTES = "notes.txt"
 
 
 @dataclass
@@ -116,13 +126,29 @@ class ExperimentRun:
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score every cell, write table.csv and table.md, log to MLflow and print."""
         rows = {(c.model, c.seed): score_run(c.folder).rows for c in cells}
-        frame = build_table(rows)
-        write_tables(frame, self.folder)
+        frame, notes = build_table(rows), self.notes(cells)
+        write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
+        write_tables(frame, self.folder, notes)
         self.track(cells, rows)
-        print_table(frame, Console())
+        print_table(frame, table_console(), notes)
         table = self.folder / "table.csv"
         say(f"table: {table} and table.md; tomovox ui {self.folder} opens MLflow")
         return frame
+
+    def notes(self, cells: Sequence[Cell]) -> list[str]:
+        """Return what a reader of the table must know of its rows."""
+        notes, shared = [], self.experiment.shared
+        for boxes in (True, False):
+            stages = {n for n in ("vision3d", "vision2d") if _boxes(getattr(shared, n)) == boxes}
+            rows = [c.name for c in cells if any(_stage_name(need) in stages for need in c.needs)]
+            if rows:
+                saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
+                notes.append(f"encoders pretrained on training cases, {saw}: {', '.join(rows)}")
+        for cell in cells:
+            remark = "" if cell.floor else _class_of(cell).remark
+            if remark:
+                notes.append(f"{cell.name}: {remark}")
+        return notes
 
     def track(self, cells: Sequence[Cell], rows: dict[tuple[str, int], list[Row]]) -> None:
         """Log config, scores and tables: parent run = experiment, child = model x seed."""
@@ -139,3 +165,22 @@ class ExperimentRun:
             tracker.log_files(run, [cell.folder / PREDICTIONS, cell.folder / "results.json"])
             tracker.finish(run)
         tracker.finish(parent)
+
+
+def table_console() -> Console:
+    """Return a console that is wide enough for a table when nobody's terminal sets the width."""
+    console = Console()
+    return console if console.is_terminal else Console(width=110)
+
+
+def _class_of(cell: Cell) -> Any:
+    module, _, name = cell.config["model"]["class_path"].rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _boxes(stage: VisionStage | None) -> bool | None:
+    return None if stage is None else stage.boxes
+
+
+def _stage_name(folder: str) -> str:
+    return Path(folder).name.split("-")[0]

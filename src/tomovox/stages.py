@@ -25,6 +25,7 @@ from tomovox.data.datamodule import TASKS, M3DDataModule
 from tomovox.data.phantom import write_phantom
 from tomovox.data.prompts import Template
 from tomovox.data.records import read_records
+from tomovox.data.sample import write_sample
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
 from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
@@ -54,11 +55,20 @@ class PhantomData:
 
 
 @dataclass
+class SampleData:
+    """Arguments of `tomovox data sample`; without `archives` they are downloaded once."""
+
+    shape: tuple[int, int, int] = (32, 64, 64)
+    archives: str | None = None
+
+
+@dataclass
 class DataSource:
-    """Where the data come from: a folder that exists, or a phantom made for the experiment."""
+    """Where the data come from: a folder that exists, or a set made for the experiment."""
 
     root: str | None = None
     phantom: PhantomData | None = None
+    sample: SampleData | None = None
 
 
 @dataclass
@@ -119,16 +129,25 @@ class StagePlan:
         self.folder, self.source, self.stages, self.seed = folder, source, stages, seed
 
     def data_root(self, workers: int) -> Path:
-        """Return the data root; a phantom is written once per set of its arguments."""
+        """Return the data root; phantom and sample are written once per set of arguments."""
         if self.source.root is not None:
             return Path(self.source.root)
+        if self.source.sample is not None:
+            return self._sample(self.source.sample)
         if self.source.phantom is None:
-            raise TomovoxError("data: neither root nor phantom is given; name the data to use")
+            raise TomovoxError("data: no root, phantom or sample is given; name the data to use")
         arguments = asdict(self.source.phantom)
         root = self.folder / f"phantom-{key_of(arguments)}"
         if not (root / "phantom.json").is_file():
             say(f"phantom data: {arguments['cases']} cases")
             write_phantom(root, **arguments, workers=workers)
+        return root
+
+    def _sample(self, sample: SampleData) -> Path:
+        root = self.folder / f"sample-{key_of(sample.shape)}"
+        if not (root / "sample.json").is_file():
+            say("real scans: unpacking the sample")
+            write_sample(root, sample.shape, Path(sample.archives) if sample.archives else None)
         return root
 
     def tokenizer(self, root: Path) -> Path:
@@ -143,6 +162,8 @@ class StagePlan:
         return folder
 
     def _data_key(self, root: Path) -> Any:
+        if self.source.sample and self.source.root is None:
+            return ["sample", self.source.sample.shape]
         return asdict(self.source.phantom) if self.source.phantom else str(root)
 
     def resolve(self, config: Config, root: Path) -> tuple[Config, list[StageJob]]:

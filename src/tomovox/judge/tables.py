@@ -62,18 +62,21 @@ def model_and_seed(name: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (name, None)
 
 
-def write_tables(frame: pandas.DataFrame, folder: Path) -> tuple[Path, Path]:
+def write_tables(
+    frame: pandas.DataFrame, folder: Path, notes: Sequence[str] = ()
+) -> tuple[Path, Path]:
     """Write folder/table.csv (long form, six digits) and folder/table.md; return both paths.
 
+    `notes` are what a reader must know of the rows; they stand below the readable table.
     The bytes depend on the content of `frame` only, not on the order of the runs.
     """
     csv, markdown = folder / "table.csv", folder / "table.md"
     write_atomically(csv, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_atomically(markdown, markdown_of(frame))
+    write_atomically(markdown, markdown_of(frame, notes))
     return csv, markdown
 
 
-def markdown_of(frame: pandas.DataFrame) -> str:
+def markdown_of(frame: pandas.DataFrame, notes: Sequence[str] = ()) -> str:
     """Return the readable table: a section per task, models as rows, n in the header."""
     lines = ["# Scores", ""]
     for task in _in_order(frame["task"], [str(task) for task in Task]):
@@ -86,39 +89,67 @@ def markdown_of(frame: pandas.DataFrame) -> str:
                     f"### {title}, protocol {protocol}" if title else f"### protocol {protocol}"
                 )
                 lines += [heading, "", *_markdown_rows(cells, pairs, title), ""]
+    if notes:
+        lines += ["## Notes", "", *(f"- {_escaped(note)}" for note in notes), ""]
     return "\n".join(lines)
 
 
-def print_table(frame: pandas.DataFrame, console: Console) -> None:
-    """Print per task the headline metrics over all question types; fits 110 columns."""
-    from rich.markup import escape
-    from rich.table import Table
+def print_table(frame: pandas.DataFrame, console: Console, remarks: Sequence[str] = ()) -> None:
+    """Print per task the headline metrics over all question types, then the first by type.
 
-    whole = frame[frame["question_type"] == ALL]
-    for task in _in_order(whole["task"], [str(task) for task in Task]):
-        part = whole[whole["task"] == task]
-        columns = [
-            (metric, protocol)
+    Fits 110 columns. `remarks` are what a reader must know of the rows; they are printed last.
+    """
+    from rich.markup import escape
+
+    notes: dict[str, None] = {}
+    for task in _in_order(frame["task"], [str(task) for task in Task]):
+        part = frame[frame["task"] == task]
+        headlines = [
+            (ALL, metric, protocol)
             for metric, protocol in _metrics(part)
             if metric_key(metric, protocol) not in METRICS
             or METRICS[metric_key(metric, protocol)].headline
         ]
-        table = Table(title=f"{task} ({_span(part['n'])})", title_justify="left")
-        table.add_column("model", overflow="fold", max_width=24)
-        for metric, protocol in columns:
-            table.add_column(f"{metric}\n{protocol}", justify="right")
-        notes: dict[str, None] = {}
-        for model, seed in _runs(part):
-            cells = []
-            for metric, protocol in columns:
-                cell = _cell(part, model, seed, ALL, metric, protocol)
-                cells.append(_shown(cell, metric, protocol, short=True))
-                if cell is not None and cell["note"]:
-                    notes[f"{metric} {protocol}: {cell['note']}"] = None
-            table.add_row(escape(_one_line(_label(part, model, seed))), *cells)
-        console.print(table)
-        for note in notes:
-            console.print(escape(_one_line(note)), highlight=False)
+        heads = [f"{metric}\n{protocol}" for _, metric, protocol in headlines]
+        title = f"{task} ({_span(part[part['question_type'] == ALL]['n'])})"
+        _print_columns(part, headlines, heads, title, console, notes)
+        kinds = _in_order(part["question_type"], [ALL, *QUESTION_TYPES.values()])
+        shares = [(m, p) for _, m, p in headlines if p == "standard" and _unit(m, p) == "percent"]
+        if len(kinds) > 1 and shares:
+            metric, protocol = shares[0]
+            columns = [(kind, metric, protocol) for kind in kinds]
+            heads = [f"{k}\n{_span(part[part['question_type'] == k]['n'])}" for k in kinds]
+            title = f"{task}: {metric}, {protocol}, by question type"
+            _print_columns(part, columns, heads, title, console, notes)
+    for note in [*notes, *remarks]:
+        console.print(escape(_one_line(note)), highlight=False)
+
+
+def _print_columns(
+    part: pandas.DataFrame,
+    columns: Sequence[tuple[str, str, str]],
+    heads: Sequence[str],
+    title: str,
+    console: Console,
+    notes: dict[str, None],
+) -> None:
+    """Print one table of the terminal; why a cell is empty is added to `notes`."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("model", overflow="fold", min_width=12, max_width=24)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for model, seed in _runs(part):
+        cells = []
+        for kind, metric, protocol in columns:
+            cell = _cell(part, model, seed, kind, metric, protocol)
+            cells.append(_shown(cell, metric, protocol, short=True))
+            if cell is not None and cell["note"]:
+                notes[f"{metric} {protocol}: {cell['note']}"] = None
+        table.add_row(escape(_one_line(_label(part, model, seed))), *cells)
+    console.print(table)
 
 
 def _groups(cells: pandas.DataFrame) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -158,10 +189,14 @@ def _shown(cell: Any, metric: str, protocol: str, short: bool = False) -> str:
         return "n/a"
     if cell["note"]:
         return "unavail." if short else str(cell["note"])
-    known = METRICS.get(metric_key(metric, protocol))
-    if known is not None and known.unit == "percent":
+    if _unit(metric, protocol) == "percent":
         return f"{100 * cell['value']:.1f}%"
     return f"{cell['value']:.3f}"
+
+
+def _unit(metric: str, protocol: str) -> str:
+    known = METRICS.get(metric_key(metric, protocol))
+    return known.unit if known is not None else ""
 
 
 def _cell(

@@ -65,6 +65,8 @@ class VolumeLM(LightningModule):
     """
 
     abilities: frozenset[str] = frozenset({"text"})
+    remark: str = ""
+    """What a reader of a table must know of this system."""
     encoders: tuple[str, ...] = ()
     """Names of the attributes that are encoders; each has a config with `weights` and `frozen`."""
 

@@ -65,7 +65,7 @@ def load_initial(model: Any, path: str) -> None:
     if system != own:
         raise TomovoxError(f"{file}: made by {system}, not {own}; give a stage of the same system")
     shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    parts = (*model.encoders, "language")
+    parts = {*model.encoders, "language", *model.sources}
     bridge = {k: s for k, s in shapes.items() if k.split(".")[0] not in parts}
     wanted = bridge | {k: shapes[k] for k in state if k in shapes}
     faults = key_faults(wanted, {k: tuple(v.shape) for k, v in state.items()})

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tomovox.models.splice import Spliced
-from tomovox.models.weights import load_weights
+from tomovox.models.weights import load_pretrained, load_weights
 from tomovox.schema import IGNORE, TomovoxError, Vocabulary
 
 
@@ -30,9 +30,9 @@ class LoraSettings:
 class LanguageConfig:
     """Which language model speaks, and what of it trains in the instruct stage.
 
-    `name` is a local folder or a hub name; without it, `architecture` holds the arguments of
-    transformers' config class of `model_type`, built from scratch and filled from `weights`
-    (safetensors) when given.
+    `name` is a local folder, a hub name or a `package:` name; without it, `architecture` holds the
+    arguments of transformers' config class of `model_type`, built from scratch and filled from
+    `weights` (safetensors) when given.
     """
 
     name: str | None = None
@@ -79,17 +79,13 @@ class LanguageConfig:
     def _pretrained(self, name: str) -> Any:
         from transformers import AutoModelForCausalLM
 
-        try:
-            return AutoModelForCausalLM.from_pretrained(
-                name,
-                dtype=getattr(torch, self.dtype),
-                trust_remote_code=False,
-                use_safetensors=True,
-                attn_implementation="sdpa",
-            )
-        except OSError as error:
-            first = str(error).strip().splitlines()[0]
-            raise TomovoxError(f"language model {name}: cannot be loaded ({first})") from None
+        return load_pretrained(
+            AutoModelForCausalLM,
+            name,
+            "language model",
+            dtype=getattr(torch, self.dtype),
+            attn_implementation="sdpa",
+        )
 
 
 class _Named(nn.Module):
@@ -191,3 +187,6 @@ def _add_lora(model: nn.Module, settings: LoraSettings) -> None:
         task_type="CAUSAL_LM",
     )
     inject_adapter_in_model(config, model)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:  # on a half-precision base too: steps of training vanish in bfloat16
+            parameter.data = parameter.data.float()

@@ -17,6 +17,7 @@ from tomovox.models.projector import mlp, pool_grid
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.tgis import Scoring, TextGuidedScoring, aggregate, slice_keys
 from tomovox.models.vit3d import ViT3DConfig
+from tomovox.models.weights import load_pretrained
 from tomovox.schema import Percept, Questions, Studies, TomovoxError, VisualTokens
 
 
@@ -26,8 +27,8 @@ class QuestionEncoderConfig:
 
     "embedding" is the mean of the language model's own input embeddings (Med-2E3 v1). "pooler" is
     the tanh pooler of a BERT (v2: M3D-CLIP's language encoder) and "mean" the mean of its last
-    hidden states (sentence encoders such as MiniLM); both name a local folder or hub model in
-    `name` and stay frozen.
+    hidden states (sentence encoders such as MiniLM); both name a local folder, a hub model or a
+    `package:` model in `name` and stay frozen.
     """
 
     kind: Literal["embedding", "pooler", "mean"] = "embedding"
@@ -77,6 +78,8 @@ class Med2E3(VolumeLM):
         self.connector3d = mlp(self.vision3d_config.width, width)
         self.connector2d = mlp(self.vision2d.width, width)
         self.question = QuestionEncoder(self.question_config, width)
+        if self.question_config.kind != "embedding" and self.question_config.name:
+            self.sources["question"] = self.question_config.name
         self.tgis = TextGuidedScoring(self.question.width, width, **self.scoring_arguments)
 
     def perceive(self, studies: Studies) -> Percept:
@@ -128,11 +131,14 @@ class QuestionEncoder(nn.Module):
                     f"question encoder {config.kind!r} needs `name`: a hub name or a local folder"
                 )
             pooled = config.kind == "pooler"
-            self.body = AutoModel.from_pretrained(
+            body = load_pretrained(
+                AutoModel,
                 config.name,
-                trust_remote_code=False,
+                "question encoder",
+                dtype=torch.float32,
                 **({} if pooled else {"add_pooling_layer": False}),
-            ).requires_grad_(False)
+            )
+            self.body = body.requires_grad_(False)
             self.width = self.body.config.hidden_size
 
     def train(self, mode: bool = True) -> "QuestionEncoder":

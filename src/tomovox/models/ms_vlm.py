@@ -26,6 +26,7 @@ class MSVLM(VolumeLM):
     nothing. A study of more than `max_slices` slices is subsampled evenly.
     """
 
+    remark = "MS-VLM is a re-implementation; there is no public code"
     encoders = ("vision2d",)
 
     def __init__(

@@ -4,7 +4,7 @@ Letters: s slices of the whole batch, p patch tokens per slice, d width, H W pix
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tomovox.models.blocks import AttentionPool, conv_stack
-from tomovox.models.weights import load_weights
+from tomovox.models.weights import load_pretrained, load_weights
 from tomovox.schema import TomovoxError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,9 +24,10 @@ class SliceEncoderConfig:
 
     `kind` "conv" is a small convolutional network trained here (`patch` pixels per cell, `width`
     channels); "siglip", "clip", "dinov2" and "vit" are transformers models named by `name` (hub
-    name or local folder). `normalise` "none" feeds raw [0, 1] slices as Med-2E3 does, "imagenet"
-    subtracts the ImageNet mean as DINO expects. `image` is the height and width of a slice in
-    pixels. `weights` as in ViT3DConfig. `chunk` slices are encoded at a time.
+    name or local folder), whose own sizes replace `patch` and `width`. `normalise` "none" feeds raw
+    [0, 1] slices as Med-2E3 does, "imagenet" subtracts the ImageNet mean as DINO expects. `image`
+    is the height and width of a slice in pixels; positions are interpolated where it is not what
+    the model was trained at. `weights` as in ViT3DConfig. `chunk` slices are encoded at a time.
     """
 
     kind: Literal["conv", "siglip", "clip", "dinov2", "vit"] = "conv"
@@ -41,6 +42,10 @@ class SliceEncoderConfig:
 
     def build(self) -> "SliceEncoder":
         """Return the encoder with its weights loaded."""
+        if self.kind == "conv" and self.normalise == "imagenet":
+            raise TomovoxError(
+                "vision2d.normalise imagenet gives three channels, kind conv reads one: set none"
+            )
         body: nn.Module = ConvSlices(self) if self.kind == "conv" else TransformerSlices(self)
         return load_weights(SliceEncoder(self, body), self.weights)
 
@@ -69,26 +74,65 @@ class TransformerSlices(nn.Module):
 
     def __init__(self, config: SliceEncoderConfig):
         super().__init__()
-        from transformers import AutoConfig, AutoModel
-
-        if config.name is None:
+        self.tower = _tower(config)
+        vision = self.tower.config
+        self.width, self.kind = int(vision.hidden_size), config.kind
+        if config.image % vision.patch_size:
             raise TomovoxError(
-                f"slice encoder {config.kind!r} needs `name`: a hub name or a local folder"
+                f"vision2d.image is {config.image}, no multiple of the {vision.patch_size} pixel "
+                f"patches of {config.name}"
             )
-        full = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
-        vision = getattr(full, "vision_config", full)
-        self.tower = AutoModel.from_config(vision)
-        self.width, self.has_cls = vision.hidden_size, config.kind != "siglip"
+        # DINOv2 fits its positions to any size by itself and knows no such argument.
+        other_size = config.image != vision.image_size and config.kind != "dinov2"
+        self.fit_positions = {"interpolate_pos_encoding": True} if other_size else {}
 
     def forward(
-        self, x: Float[Tensor, "s 1 H W"]
+        self, x: Float[Tensor, "s c H W"]
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
-        """Return each slice's CLS vector (the token mean where there is none) and tokens."""
-        output = self.tower(pixel_values=x.expand(-1, 3, -1, -1), output_hidden_states=True)
+        """Return each slice's CLS vector and tokens; c is 1, or 3 when normalised.
+
+        The tokens are the last layer's before the final norm, the CLS vector stands after it.
+        SigLIP has no CLS token: the mean of its tokens takes its place.
+        """
+        x = x.expand(-1, 3, -1, -1)
+        output = self.tower(pixel_values=x, output_hidden_states=True, **self.fit_positions)
         tokens = output.hidden_states[-1]
-        if self.has_cls:
-            return output.last_hidden_state[:, 0], tokens[:, 1:]
-        return tokens.mean(1), tokens
+        if self.kind == "siglip":
+            return tokens.mean(1), tokens
+        # CLIP norms the CLS token alone, and only in its pooled output.
+        cls = output.pooler_output if self.kind == "clip" else output.last_hidden_state[:, 0]
+        return cls, tokens[:, 1:]
+
+
+def _tower(config: SliceEncoderConfig) -> Any:
+    """Return the vision part of `config.name` with its weights and without a pooling head.
+
+    No weights are read on the meta device, nor when `weights` will bring others.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    if config.name is None:
+        raise TomovoxError(
+            f"slice encoder {config.kind!r} needs `name`: a hub name or a local folder"
+        )
+    try:
+        full = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise TomovoxError(f"slice encoder {config.name}: cannot be loaded ({first})") from None
+    vision = getattr(full, "vision_config", full)
+    if vision.model_type.removesuffix("_vision_model") != config.kind:
+        raise TomovoxError(
+            f"{config.name} is a {vision.model_type}, not {config.kind!r}: correct vision2d.kind"
+        )
+    if config.kind == "siglip":
+        vision.vision_use_head = False
+    headless = {"add_pooling_layer": False} if config.kind == "vit" else {}
+    if config.weights is not None or torch.empty(0).is_meta:
+        return AutoModel.from_config(vision, **headless)
+    return load_pretrained(
+        AutoModel, config.name, "slice encoder", config=vision, dtype=torch.float32, **headless
+    )
 
 
 class SliceEncoder(nn.Module):

@@ -1,12 +1,13 @@
 """Where do the weights of a part come from? Safetensors files only, loaded strictly."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tomovox.packaged import quiet_loading, resolve_package
 from tomovox.schema import TomovoxError
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -40,6 +41,32 @@ def load_weights(module: ModuleT, path: str | None) -> ModuleT:
         raise TomovoxError(f"{file}: does not fit {type(module).__name__}: {faults}")
     module.load_state_dict(state, strict=False)
     return module
+
+
+def load_pretrained(loader: Any, name: str, part: str, **arguments: Any) -> Any:
+    """Return what a transformers Auto class loads from a folder, hub or `package:` name.
+
+    No remote code, safetensors only. Raises TomovoxError naming `part` when nothing can be loaded
+    or when the model has a weight that the files lack.
+    """
+    try:
+        with quiet_loading():
+            model, found = loader.from_pretrained(
+                resolve_package(name),
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                **arguments,
+            )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise TomovoxError(f"{part} {name}: cannot be loaded ({first})") from None
+    if missing := sorted(found["missing_keys"]):
+        raise TomovoxError(
+            f"{part} {name}: {len(missing)} weights are missing, such as {missing[0]}; "
+            f"give the files of the whole model"
+        )
+    return model
 
 
 def untied_state(module: nn.Module) -> dict[str, Tensor]:
