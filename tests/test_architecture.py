@@ -15,10 +15,11 @@ SOURCE = ROOT / "src" / "tomovox"
 ALLOWED = {
     "schema": set(),
     "boxes": {"schema"},
-    "data": {"schema", "boxes"},
-    "metrics": {"schema"},
+    "packaged": {"schema"},
+    "data": {"schema", "boxes", "packaged"},
+    "metrics": {"schema", "packaged"},
     "statistics": {"schema"},
-    "models": {"schema"},
+    "models": {"schema", "packaged"},
     "tracking": {"schema"},
     "progress": {"schema"},
     "judge": {"schema", "metrics", "statistics"},
@@ -28,7 +29,7 @@ ALLOWED = {
 """Which rooms of tomovox a room may import beside itself."""
 
 KNOW_EVERYTHING = {
-    *("cli", "experiment", "cell", "stages", "configuration"),
+    *("cli", "cli_data", "experiment", "cell", "stages", "configuration"),
     *("predict", "parity", "ask"),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}

@@ -22,6 +22,9 @@ from tomovox.progress import PLAIN_TRAINER, fit, say
 from tomovox.schema import Prediction, TomovoxError, to_line, write_atomically
 from tomovox.stages import WEIGHTS
 
+UP = "../"
+"""How config.yaml writes the experiment's folder, so that the folder may be moved."""
+
 
 @dataclass
 class FitStage:
@@ -72,6 +75,7 @@ def keep_config(cell: Cell) -> None:
     """Write the config beside the results; TomovoxError if results of another config lie there."""
     path = cell.folder / "config.yaml"
     config = json.loads(json.dumps(cell.config)) | {"fit": [asdict(s) for s in cell.fit]}
+    config = _with_paths(config, f"{cell.folder.parent}/", UP)
     if path.is_file() and (changed := differences(read_yaml(path), config)):
         raise TomovoxError(
             f"{cell.folder} was made with another config ({'; '.join(changed[:4])}); "
@@ -184,10 +188,21 @@ def load_run(folder: Path) -> tuple[VolumeLM, M3DDataModule]:
         raise TomovoxError(
             f"{folder}: no config.yaml, so not a run; give runs/<experiment>/<model>-s<seed>"
         )
-    config = read_yaml(path)
+    config = _with_paths(read_yaml(path), UP, f"{folder.parent}/")
     stages = [FitStage(**stage) for stage in config.pop("fit", [])]
     cell = Cell("", 0, folder, config, stages)
     cli = build(cell, stages[-1] if stages else None, None)
     cli.model.configure_model()
     load_trained(cli.model, folder / WEIGHTS)
     return cli.model.eval(), cli.datamodule
+
+
+def _with_paths(config: Any, old: str, new: str) -> Any:
+    """Return the config with `new` for `old` at the start of every text."""
+    if isinstance(config, dict):
+        return {key: _with_paths(value, old, new) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_with_paths(value, old, new) for value in config]
+    if isinstance(config, str) and config.startswith(old):
+        return new + config.removeprefix(old)
+    return config

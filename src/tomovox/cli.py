@@ -27,6 +27,7 @@ examples:
   tomovox data prepare scans/ DIR --window lung      NIfTI, DICOM, NRRD or slices -> volumes
   tomovox data phantom DIR --cases 200 --seed 0      a synthetic data set in the published layout
   tomovox data sample DIR                            ten real CT and MR studies, same layout
+  tomovox ask scan.nii.gz "Which plane is this?" --checkpoint runs/quickstart/med2e3-s0
   tomovox ui runs/quickstart                         opens MLflow
 """
 
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_score(verbs)
     add_data_verbs(verbs)
+    _add_ask(verbs)
     _add_ui(verbs)
     for name in LIGHTNING_VERBS:
         verbs.add_parser(
@@ -101,9 +103,25 @@ def _add_score(verbs: Verbs) -> None:
     parser.set_defaults(handler=_score)
 
 
+def _add_ask(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "ask",
+        help="ask a trained model one question about one volume",
+        description="Answer one question about a NIfTI, NRRD, .npy or DICOM volume. A model that "
+        "scores slices shows the scores as a bar, first slice left.",
+        epilog='example: tomovox ask scan.nii.gz "Which organ is abnormal?" --window abdomen '
+        "--checkpoint runs/quickstart/med2e3-s0",
+    )
+    parser.add_argument("volume", type=Path, metavar="VOLUME", help="file, or folder of DICOM")
+    parser.add_argument("question")
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--window", help="a name (abdomen, lung, ...) or centre,width in HU")
+    parser.set_defaults(handler=_ask)
+
+
 def _add_ui(verbs: Verbs) -> None:
     parser = verbs.add_parser("ui", help="open MLflow on an experiment's runs")
-    parser.add_argument("folder", type=Path, metavar="runs/EXPERIMENT")
+    parser.add_argument("place", type=Path, metavar="PLACE", help="runs/EXPERIMENT or its YAML")
     parser.add_argument("--port", type=int, default=5000)
     parser.set_defaults(handler=_ui)
 
@@ -139,7 +157,7 @@ def find_runs(place: Path) -> list[Path]:
 
     Raises TomovoxError when there is none.
     """
-    folder = Path("runs") / place.stem if place.suffix in (".yaml", ".yml") else place
+    folder = folder_of(place)
     if (folder / "predictions.jsonl").is_file():
         return [folder]
     found = sorted(p.parent for p in folder.glob("*/predictions.jsonl"))
@@ -150,10 +168,24 @@ def find_runs(place: Path) -> list[Path]:
     return found
 
 
+def folder_of(place: Path) -> Path:
+    """Return the output folder of an experiment's YAML file; any other place is a folder."""
+    return Path("runs") / place.stem if place.suffix in (".yaml", ".yml") else place
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from tomovox.ask import ask, print_answer
+    from tomovox.data.images import parse_window
+
+    window = parse_window(options.window) if options.window else None
+    print_answer(ask(options.volume, options.question, options.checkpoint, window))
+    return 0
+
+
 def _ui(options: argparse.Namespace) -> int:
     from tomovox.tracking import serve
 
-    return serve(options.folder, options.port)
+    return serve(folder_of(options.place), options.port)
 
 
 def _lightning(arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.models.base import VolumeLM
+from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError, Vocabulary
 
 Config = dict[str, Any]
@@ -64,6 +65,7 @@ def instantiate(config: Config, place: str) -> TomovoxCLI:
 
     Raises TomovoxError naming `place` when a key is unknown or a value has the wrong type.
     """
+    quiet_libraries()  # again: importing Lightning set its own levels
     try:
         return TomovoxCLI(
             **cli_arguments(), args=config, run=False, parser_kwargs={"exit_on_error": False}

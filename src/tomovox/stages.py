@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.datamodule import TASKS, M3DDataModule
+from tomovox.data.experiment_data import DataSource, SampleData
 from tomovox.data.phantom import write_phantom
 from tomovox.data.prompts import Template
 from tomovox.data.records import read_records
@@ -39,36 +40,6 @@ WEIGHTS = "model.safetensors"
 FACT_LAYOUT = "<image>{fact}. {question} Answer:"
 LATER = ("weights", "frozen", "train", "tap", "lora")
 """Settings of a part that do not change what its shared stage makes."""
-
-
-@dataclass
-class PhantomData:
-    """Arguments of `tomovox data phantom`."""
-
-    cases: int = 200
-    seed: int = 0
-    shape: tuple[int, int, int] = (32, 64, 64)
-    difficulty: str = "base"
-    test_cases: int | None = None
-    val_cases: int | None = None
-    series: int = 2
-
-
-@dataclass
-class SampleData:
-    """Arguments of `tomovox data sample`; without `archives` they are downloaded once."""
-
-    shape: tuple[int, int, int] = (32, 64, 64)
-    archives: str | None = None
-
-
-@dataclass
-class DataSource:
-    """Where the data come from: a folder that exists, or a set made for the experiment."""
-
-    root: str | None = None
-    phantom: PhantomData | None = None
-    sample: SampleData | None = None
 
 
 @dataclass

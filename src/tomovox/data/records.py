@@ -8,14 +8,19 @@ from __future__ import annotations
 import csv
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
+from tomovox.data.faults import DataFault, Faults
 from tomovox.data.volumes import resolve_inside
 from tomovox.schema import LETTERS, QUESTION_TYPES, Record, Task, TomovoxError
 
+Row = TypeVar("Row")
+
 CAP_FILE = "M3D_Cap_npy/M3D_Cap.json"
 VQA_FILE = "M3D-VQA/M3D_VQA_{split}.csv"
+CAP_SPLITS = ("train", "validation", "val", "test", "test1k", "test500", "test100")
 VQA_SPLITS = ("train", "val", "test", "test5k", "yn_train")
 OPEN_COLUMNS = ("Image Path", "Text", "Question Type", "Question", "Answer")
 CHOICE_COLUMNS = tuple(f"Choice {letter}" for letter in LETTERS)
@@ -34,21 +39,22 @@ REPORT_QUESTIONS = (
 """Ways to ask for a report, in our own words; the record id decides which one is used."""
 
 
-def read_records(root: Path, task: Task, split: str) -> list[Record]:
+def read_records(root: Path, task: Task, split: str, faults: Faults | None = None) -> list[Record]:
     """Return the records of a task and split of M3D-Data, in file order.
 
     'val' and 'validation' mean the same split, written 'val' in ids. Raises TomovoxError, one line
-    with file and row, when anything is missing or malformed; no row is ever dropped.
+    with file and row, when anything is missing or malformed: no row is ever dropped, but where
+    `faults` collects, a bad row is noted there and the next one read.
     """
     if task == Task.REPORT:
-        return read_cap(root, split)
+        return read_cap(root, split, faults)
     if task in (Task.VQA_CLOSED, Task.VQA_OPEN):
-        return read_vqa(root, split, task)
+        return read_vqa(root, split, task, faults)
     known = ", ".join((Task.REPORT, Task.VQA_CLOSED, Task.VQA_OPEN))
     raise TomovoxError(f"task {task!r} is not read from M3D-Cap or M3D-VQA; known: {known}")
 
 
-def read_cap(root: Path, split: str) -> list[Record]:
+def read_cap(root: Path, split: str, faults: Faults | None = None) -> list[Record]:
     """Return the report records of a split of M3D-Cap; the reference is the text of the study.
 
     Splits of the release: train, validation, test, test1k, test500, test100. Line breaks in a
@@ -56,26 +62,33 @@ def read_cap(root: Path, split: str) -> list[Record]:
     """
     root = Path(root)
     path = root / CAP_FILE
-    try:
-        splits = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise TomovoxError(
-            f"{path}:{error.lineno}: broken JSON ({error.msg}); download the file again"
-        ) from None
-    if not isinstance(splits, dict):
-        raise TomovoxError(f"{path}: not an object of splits; download the file again")
+    splits = cap_splits(root)
     key = "validation" if split == "val" and "val" not in splits else split
     key = "val" if split == "validation" and "validation" not in splits else key
     if key not in splits:
-        raise TomovoxError(f"{path}: no split {split!r}; known: {', '.join(splits)}")
+        raise DataFault(str(path), f"no split {split!r}", f"known: {', '.join(splits)}")
     rows = splits[key]
     if not isinstance(rows, list) or not rows:
-        raise TomovoxError(f"{path}: split {key!r} lists no volumes; download the file again")
+        raise DataFault(str(path), f"split {key!r} lists no volumes", "download the file again")
     reports = _Reports(root)
-    return [_cap_record(row, n, split, path, reports) for n, row in enumerate(rows)]
+    return _all_records(rows, lambda r, n: _cap_record(r, n, split, path, reports), faults)
 
 
-def read_vqa(root: Path, split: str, task: Task) -> list[Record]:
+def cap_splits(root: Path) -> dict[str, Any]:
+    """Return what M3D_Cap.json lists for each split; TomovoxError when it is no such file."""
+    path = root / CAP_FILE
+    try:
+        splits = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataFault(
+            f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "download the file again"
+        ) from None
+    if not isinstance(splits, dict):
+        raise DataFault(str(path), "not an object of splits", "download the file again")
+    return splits
+
+
+def read_vqa(root: Path, split: str, task: Task, faults: Faults | None = None) -> list[Record]:
     """Return the records of a split of M3D-VQA, seen as closed or as open questions.
 
     Cells are the text of the file: a choice "NA" or "None" stays that word. Splits: train, val,
@@ -91,12 +104,31 @@ def read_vqa(root: Path, split: str, task: Task) -> list[Record]:
     path = root / VQA_FILE.format(split=split)
     columns = CLOSED_COLUMNS if task == Task.VQA_CLOSED else OPEN_COLUMNS
     reports = _Reports(root, optional=True)
-    records = [
-        _vqa_record(row, n, split, task, path, reports)
-        for n, row in enumerate(_csv_rows(path, columns))
-    ]
-    if not records:
-        raise TomovoxError(f"{path}: holds no questions; download the file again")
+    noted = len(faults.found) if faults else 0
+    records = _all_records(
+        _csv_rows(path, columns),
+        lambda row, n: _vqa_record(row, n, split, task, path, reports),
+        faults,
+    )
+    if not records and (faults is None or len(faults.found) == noted):
+        raise DataFault(str(path), "holds no questions", "download the file again")
+    return records
+
+
+def _all_records(
+    rows: Iterable[Row], record_of: Callable[[Row, int], Record], faults: Faults | None
+) -> list[Record]:
+    """Return the records of all rows; what is wrong with one goes to `faults`."""
+    faults = faults or Faults()
+    records = []
+    try:
+        for number, row in enumerate(rows):
+            try:
+                records.append(record_of(row, number))
+            except DataFault as fault:
+                faults.add(fault)
+    except DataFault as fault:  # the file itself ends early; what was read before it counts
+        faults.add(fault)
     return records
 
 
@@ -154,7 +186,7 @@ def _cap_record(row: object, number: int, split: str, path: Path, reports: _Repo
     image = row.get("image") if isinstance(row, dict) else None
     text = row.get("text") if isinstance(row, dict) else None
     if not (isinstance(image, str) and image and isinstance(text, str) and text):
-        raise TomovoxError(f'{place}: needs "image" and "text", two paths; mend the entry')
+        raise DataFault(place, 'needs "image" and "text", two paths', "mend the entry")
     image = _image_path(image, place, reports.root)
     return Record(
         id=name,
@@ -198,16 +230,16 @@ def _vqa_record(
 def _check_cells(row: dict[str, str], task: Task, place: str) -> None:
     """Raise TomovoxError for a row that lacks cells or whose type or letter is none of ours."""
     if None in row or None in row.values():
-        raise TomovoxError(f"{place}: has more or fewer cells than the header; mend the row")
+        raise DataFault(place, "has more or fewer cells than the header", "mend the row")
     for column in ("Image Path", "Question"):
         if not row[column].strip():
-            raise TomovoxError(f"{place}: column {column!r} is empty; fill it in")
+            raise DataFault(place, f"column {column!r} is empty", "fill it in")
     kind = row["Question Type"]
     if kind not in {str(number) for number in QUESTION_TYPES}:
-        raise TomovoxError(f"{place}: Question Type {kind!r} is not a number from 1 to 5; mend it")
+        raise DataFault(place, f"Question Type {kind!r} is not a number from 1 to 5", "mend it")
     letter = row.get("Answer Choice", "")
     if task == Task.VQA_CLOSED and (len(letter) != 1 or letter not in LETTERS):
-        raise TomovoxError(f"{place}: Answer Choice {letter!r} is not A, B, C or D; mend it")
+        raise DataFault(place, f"Answer Choice {letter!r} is not A, B, C or D", "mend it")
 
 
 def _image_path(image: str, place: str, root: Path) -> str:
@@ -222,31 +254,34 @@ def _csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(stream, strict=True)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
-                raise TomovoxError(
-                    f"{path}: no column {', '.join(map(repr, missing))} in its first line; "
-                    f"add it or download the file again"
+                raise DataFault(
+                    str(path),
+                    f"no column {', '.join(map(repr, missing))} in its first line",
+                    "add it or download the file again",
                 )
             yield from reader
     except OSError as error:
-        raise TomovoxError(_unreadable(path, error)) from None
+        raise _unreadable(path, error) from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise TomovoxError(f"{path}: not a csv file in UTF-8 ({error}); save it again") from None
+        raise DataFault(str(path), f"not a csv file in UTF-8 ({error})", "save it again") from None
 
 
 def _read_text(path: Path, asked_by: str = "") -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise TomovoxError(_unreadable(path, error, asked_by)) from None
+        raise _unreadable(path, error, asked_by) from None
     except UnicodeDecodeError as error:
-        raise TomovoxError(
-            f"{path}{asked_by}: not text in UTF-8 ({error.reason} at byte {error.start}); "
-            f"save it again"
+        raise DataFault(
+            f"{path}{asked_by}",
+            f"not text in UTF-8 ({error.reason} at byte {error.start})",
+            "save it again",
         ) from None
 
 
-def _unreadable(path: Path, error: OSError, asked_by: str = "") -> str:
-    return (
-        f"{path}{asked_by}: cannot be read ({error.strerror}); "
-        f"check the data root or download the file"
+def _unreadable(path: Path, error: OSError, asked_by: str = "") -> DataFault:
+    return DataFault(
+        f"{path}{asked_by}",
+        f"cannot be read ({error.strerror})",
+        "check the data root or download the file",
     )

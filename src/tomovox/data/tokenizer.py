@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tomovox.packaged import resolve_package
 from tomovox.schema import LETTERS, TomovoxError
 
 if TYPE_CHECKING:
@@ -61,12 +62,13 @@ def build_word_tokenizer(texts: Iterable[str], limit: int | None = None) -> PreT
 
 
 def load_tokenizer(name_or_folder: str) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a folder or hub name, without remote code.
+    """Return the tokenizer of a folder, hub name or `package:` name, without remote code.
 
     Raises TomovoxError when there is none.
     """
     from transformers import AutoTokenizer
 
+    name_or_folder = resolve_package(name_or_folder)
     folder = Path(name_or_folder)
     is_path = folder.is_absolute() or name_or_folder.startswith(".") or len(folder.parts) > 2
     if is_path and not folder.is_dir():

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.lib import format as npy
 from torch import Tensor
 
-from tomovox.schema import TomovoxError
+from tomovox.data.faults import DataFault
 
 TOLERANCE = 1e-6
 """How far a rounded intensity may lie outside [0, 1] before the volume is refused."""
@@ -31,8 +31,8 @@ def resolve_inside(root: Path, relative: str, place: str) -> Path:
     absolute = PurePosixPath(relative).is_absolute() or bool(PureWindowsPath(relative).anchor)
     parts = PureWindowsPath(relative).parts  # splits at both kinds of slash
     if absolute or ".." in parts or not parts or "\x00" in relative:
-        raise TomovoxError(
-            f"{place}: path {relative!r} leaves the data root {root}; write it relative to the root"
+        raise DataFault(
+            place, f"path {relative!r} leaves the data root {root}", "write it relative to the root"
         )
     return Path(root) / relative
 
@@ -47,18 +47,20 @@ def read_volume(root: Path, relative: str, place: str) -> Float[np.ndarray, "1 D
     """
     path = resolve_inside(root, relative, place)
     where = f"{path} (record {place})"
-    stored = _open_array(path, where)
+    stored = open_array(path, where, "uf", "uint8 or float")
+    if stored.dtype.kind == "u" and stored.dtype != np.uint8:
+        raise DataFault(where, f"voxels are {stored.dtype}, expected uint8 or float", PREPARE)
     low, high = stored.min(), stored.max()  # a NaN anywhere makes both NaN
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise TomovoxError(f"{where}: holds NaN or infinite voxels; {PREPARE}")
+        raise DataFault(where, "holds NaN or infinite voxels", PREPARE)
     if low == high:
-        raise TomovoxError(f"{where}: every voxel is {low}, there is nothing to see; {PREPARE}")
+        raise DataFault(where, f"every voxel is {low}, there is nothing to see", PREPARE)
     if stored.dtype == np.uint8:
         voxels = np.divide(stored, np.float32(255), dtype=np.float32)
     else:
         if low < -TOLERANCE or high > 1 + TOLERANCE:
-            raise TomovoxError(
-                f"{where}: intensities run from {low:g} to {high:g}, outside [0, 1]; {PREPARE}"
+            raise DataFault(
+                where, f"intensities run from {low:g} to {high:g}, outside [0, 1]", PREPARE
             )
         voxels = np.array(stored, dtype=np.float32, order="C")
         if low < 0 or high > 1:
@@ -66,23 +68,57 @@ def read_volume(root: Path, relative: str, place: str) -> Float[np.ndarray, "1 D
     return np.ascontiguousarray(voxels).reshape(1, *voxels.shape[-3:])
 
 
-def _open_array(path: Path, where: str) -> np.ndarray:
-    """Return the array of a .npy file, mapped and not yet read, after its header was believed."""
+def read_mask(
+    root: Path, relative: str, shape: tuple[int, ...] | None, place: str
+) -> Bool[np.ndarray, "1 D H W"]:
+    """Return a mask of M3D-Seg for a volume of `shape` (1, D, H, W); all False where it is absent.
+
+    Without a `shape` the mask has that of the file. The file holds truth values or integers 0 and
+    1, of the volume's shape, or (1, 1, 1, 1) for a class that the volume does not show. Raises
+    TomovoxError as `read_volume`. Format: M3D-Seg (M3D, section 3).
+    """
+    path = resolve_inside(root, relative, place)
+    where = f"{path} (record {place})"
+    stored = open_array(path, where, "bui", "booleans or integers")
+    shape = shape or (1, *stored.shape[-3:])
+    if stored.size == 1 and not stored.any():
+        return np.zeros(shape, bool)
+    if stored.shape[-3:] != tuple(shape[-3:]):
+        raise DataFault(
+            where,
+            f"a mask of shape {stored.shape} for an image of shape {tuple(shape)}",
+            "prepare image and mask to one size",
+        )
+    if stored.dtype != bool and not 0 <= stored.min() <= stored.max() <= 1:
+        raise DataFault(
+            where, "holds values other than 0 and 1", "save one mask of 0 and 1 for each class"
+        )
+    return np.array(stored, dtype=bool, order="C").reshape(shape)
+
+
+def open_array(path: Path, where: str, kinds: str, expected: str) -> np.ndarray:
+    """Return the array of a .npy file, mapped and not yet read, after its header was believed.
+
+    `kinds` are the letters of numpy's dtype.kind that are taken, `expected` says them in words.
+    Raises TomovoxError naming `where`.
+    """
     try:
         with path.open("rb") as stream:
             shape, dtype = _read_header(stream)
             header = stream.tell()
         size = path.stat().st_size
         _check_header(shape, dtype, size - header, where)
+        if dtype.kind not in kinds:
+            raise DataFault(where, f"voxels are {dtype}, expected {expected}", PREPARE)
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise TomovoxError(
-            f"{where}: no such volume; check the data root or download it again"
+        raise DataFault(
+            where, "no such volume", "check the data root or download it again"
         ) from None
     except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())
-        raise TomovoxError(
-            f"{where}: not a readable .npy file ({reason}); copy or download it again"
+        raise DataFault(
+            where, f"not a readable .npy file ({reason})", "copy or download it again"
         ) from None
 
 
@@ -101,22 +137,17 @@ def _read_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
 def _check_header(shape: tuple[int, ...], dtype: np.dtype, held: int, where: str) -> None:
     """Raise TomovoxError for a header that promises what `held` bytes of data cannot be."""
     if dtype.hasobject:
-        raise TomovoxError(
-            f"{where}: holds pickled Python objects, which are never loaded; {PREPARE}"
-        )
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise TomovoxError(f"{where}: voxels are {dtype}, expected uint8 or float; {PREPARE}")
+        raise DataFault(where, "holds pickled Python objects, which are never loaded", PREPARE)
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
-        raise TomovoxError(
-            f"{where}: shape {shape} is neither (D, H, W) nor (1, D, H, W); {PREPARE}"
-        )
+        raise DataFault(where, f"shape {shape} is neither (D, H, W) nor (1, D, H, W)", PREPARE)
     if min(shape) < 1:
-        raise TomovoxError(f"{where}: shape {shape} holds no voxel; {PREPARE}")
+        raise DataFault(where, f"shape {shape} holds no voxel", PREPARE)
     needed = math.prod(shape) * dtype.itemsize
     if needed > held:
-        raise TomovoxError(
-            f"{where}: header claims {needed} bytes of voxels, the file holds {held}: cut off; "
-            f"copy or download it again"
+        raise DataFault(
+            where,
+            f"header claims {needed} bytes of voxels, the file holds {held}: cut off",
+            "copy or download it again",
         )
 
 

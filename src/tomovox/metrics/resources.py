@@ -9,7 +9,6 @@ be had raises Unavailable.
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import tempfile
 import warnings
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tomovox.packaged import cache_folder
 
 DEBIAN_WORDNET = Path("/usr/share/wordnet")
 """Where Debian's wordnet-base puts the dictionary of WordNet 3.0."""
@@ -52,12 +53,6 @@ class Unavailable(Exception):
     """A metric cannot be computed here; the text is the reason that tables print. Never a score of
     0.
     """
-
-
-def cache_folder() -> Path:
-    """Return the folder of what is rebuilt: TOMOVOX_CACHE if set, else ~/.cache/tomovox."""
-    chosen = os.environ.get("TOMOVOX_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "tomovox"
 
 
 def lexnames() -> str:

@@ -1,0 +1,263 @@
+"""The verbs `tomovox data ...`: how does a user make, prepare and check a data set?
+
+Handlers import late, so that --help is quick.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SHOWN = 20
+"""How many problems are printed; the rest is in the report file."""
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+CHECK_EXAMPLES = """\
+examples:
+  tomovox data check M3D-Data
+  tomovox data check M3D-Data --workers 8 --report problems.tsv
+
+Every row is read and every volume and mask opened. Exit code 0: no error (there may be warnings),
+1: at least one error, 2: DIR is no data tree.
+"""
+
+PREPARE_EXAMPLES = """\
+examples:
+  tomovox data prepare scans/ M3D-Data/mine --window abdomen          CT in NIfTI, NRRD or DICOM
+  tomovox data prepare scan.nii.gz out --window 40,400 --plane coronal
+  tomovox data prepare M3D_Cap/ct_case M3D-Data/M3D_Cap_npy/ct_case   folders of <int>.png, text.txt
+
+Axes of the output, right and left being the patient's:
+  axial     D head to feet,    H front to back,  W right to left
+  coronal   D front to back,   H head to feet,   W right to left
+  sagittal  D right to left,   H head to feet,   W front to back
+Axes are swapped and flipped, never resampled to another angle. Folders of slices and .npy say
+nothing of orientation and keep their axes.
+Windows (centre,width in HU): abdomen, pelvis and mediastinum 40,400; bone 400,1800; brain 40,80;
+liver 60,160; lung -600,1500; spine 50,250; stroke 40,40. A centre below 0 needs an equals sign:
+--window=-600,1500. Without a window each volume's own least and greatest value become 0 and 1,
+as in the published data: HU are lost, so give one for CT.
+DST/prepared.tsv says what became of which image. The same command continues a stopped run.
+"""
+
+SAMPLE_EXAMPLES = """\
+examples:
+  tomovox data sample real-sample
+  tomovox data sample real-sample --shape 32,256,256      the published size
+  tomovox data sample real-sample --archives downloads    offline, from archives that are there
+
+Ten CT and MR studies of nine patients in three planes, in the published layout; questions and
+reports are derived from segmentation masks and say so. Enough to run real images through every
+path, far too few to claim an accuracy. README.txt in DIR tells splits, windows and what is asked.
+
+Source: the source archives of TotalSegmentator 2.18.0 (Apache-2.0, 38 MB) and pyradiomics 3.0.1
+(BSD-3-Clause, 34 MB). Their SHA-256 is pinned and another file is refused. They are downloaded
+once, by pip, to $TOMOVOX_CACHE or ~/.cache/tomovox. Know that pip asks a source archive for its
+metadata, which RUNS THE ARCHIVE'S setup.py (nothing is installed); pip compares the hash first,
+so only the known setup.py can run. To avoid it, get the two files otherwise and give --archives:
+Tomovox itself only reads images, masks, label names and licences from them.
+"""
+
+
+def add_data_verbs(verbs: Verbs) -> None:
+    """Add `data` and its verbs to the command."""
+    data = verbs.add_parser("data", help="make, prepare and check data sets")
+    kinds = data.add_subparsers(title="data verbs", required=True, metavar="VERB")
+    _add_phantom(kinds)
+    _add_sample(kinds)
+    _add_prepare(kinds)
+    _add_check(kinds)
+
+
+def _add_phantom(kinds: Verbs) -> None:
+    phantom = kinds.add_parser(
+        "phantom",
+        help="write a synthetic CT-like data set in the published layout",
+        epilog="example: tomovox data phantom DIR --cases 200 --shape 32,64,64 --difficulty easy",
+    )
+    phantom.add_argument("folder", type=Path, metavar="DIR")
+    phantom.add_argument("--cases", type=int, default=200)
+    phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--shape", type=_shape, default=(32, 64, 64), metavar="D,H,W")
+    phantom.add_argument("--difficulty", choices=("easy", "base", "hard"), default="base")
+    phantom.add_argument("--test-cases", type=int, help="default: a tenth")
+    phantom.add_argument("--val-cases", type=int, help="default: a tenth")
+    phantom.add_argument("--series", type=int, default=2, help="series per case (default 2)")
+    phantom.add_argument(
+        "--organ-masks", action="store_true", help="write the masks of all organs too"
+    )
+    phantom.add_argument("--workers", type=_count, default=os.cpu_count() or 1)
+    phantom.set_defaults(handler=_phantom)
+
+
+def _add_sample(kinds: Verbs) -> None:
+    parser = kinds.add_parser(
+        "sample",
+        help="write a small set of real CT and MR scans in the published layout",
+        epilog=SAMPLE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--shape", type=_shape, default=(32, 64, 64), metavar="D,H,W")
+    parser.add_argument(
+        "--archives", type=Path, metavar="DIR", help="folder of the two archives: no download"
+    )
+    parser.set_defaults(handler=_sample)
+
+
+def _add_prepare(kinds: Verbs) -> None:
+    parser = kinds.add_parser(
+        "prepare",
+        help="turn NIfTI, DICOM, NRRD or slices into published volumes",
+        description="Prepare an image, a folder or a tree of images for training and questions.",
+        epilog=PREPARE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", type=Path, metavar="SRC")
+    parser.add_argument("target", type=Path, metavar="DST")
+    parser.add_argument("--window", metavar="NAME|C,W", help="default: each volume's own range")
+    parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
+    parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"), default="axial")
+    parser.add_argument(
+        "--format", choices=("uint8", "float32"), default="uint8", help="uint8: off by <= 1/510"
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "list"),
+        default="raise",
+        help="list: leave out what cannot be prepared and list it in not_prepared.tsv",
+    )
+    parser.add_argument("--workers", type=_count, default=min(4, os.cpu_count() or 1))
+    parser.set_defaults(handler=_prepare)
+
+
+def _add_check(kinds: Verbs) -> None:
+    parser = kinds.add_parser(
+        "check",
+        help="read every row and file of a data tree and list what must be mended",
+        epilog=CHECK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--report", type=Path, metavar="FILE.tsv", help="write all problems")
+    parser.add_argument("--workers", type=_count, default=min(4, os.cpu_count() or 1))
+    parser.set_defaults(handler=_check)
+
+
+# ---- handlers --------------------------------------------------------------------------------
+
+
+def _phantom(options: argparse.Namespace) -> int:
+    from tomovox.data.phantom import write_phantom
+
+    with _progress("phantom") as progress:
+        write_phantom(
+            options.folder,
+            cases=options.cases,
+            seed=options.seed,
+            shape=options.shape,
+            difficulty=options.difficulty,
+            test_cases=options.test_cases,
+            val_cases=options.val_cases,
+            series=options.series,
+            organ_masks=options.organ_masks,
+            workers=options.workers,
+            progress=progress,
+        )
+    sys.stdout.write(f"{options.folder}: {options.cases} cases, {options.series} series each\n")
+    return 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from tomovox.data.sample import write_sample
+
+    with _progress("sample") as progress:
+        write_sample(options.folder, options.shape, options.archives, progress)
+    sys.stdout.write(f"{options.folder}: real scans, texts derived from masks; see README.txt\n")
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from tomovox.data.images import parse_window
+    from tomovox.data.prepare import REFUSED, TABLE, Settings, prepare
+
+    window = parse_window(options.window) if options.window is not None else None
+    settings = Settings(options.shape, window, options.plane, options.format)
+    with _progress("prepare") as progress:
+        outcome = prepare(
+            options.source, options.target, settings, options.workers, options.on_error, progress
+        )
+    sys.stdout.write(
+        f"{options.target}: {outcome.prepared} prepared, {outcome.skipped} already there, "
+        f"intensities {'by window ' if window else 'from each volume by '}"
+        f"{settings.window_text()}; see {TABLE}\n"
+    )
+    _print_problems([str(fault) for fault in outcome.refused], f"{options.target / REFUSED}")
+    return 1 if outcome.refused else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tomovox.data.check import check_tree
+    from tomovox.schema import write_atomically
+
+    with _progress("check") as progress:
+        report = check_tree(options.folder, progress, options.workers)
+    table = Table("data set", "split")
+    for name in ("records", "volumes", "cases"):
+        table.add_column(name, justify="right")
+    for row in report.counts:
+        figures = (row.records, row.volumes, row.cases)
+        table.add_row(row.data_set, row.split, *(f"{number:,}" for number in figures))
+    Console().print(table)
+    if options.report:
+        write_atomically(options.report, report.table())
+    lines = [problem.line().replace("\t", ": ", 1) for problem in report.problems]
+    where = str(options.report) if options.report else "--report FILE.tsv"
+    _print_problems([line.replace("\t", ": ", 1).replace("\t", "; ") for line in lines], where)
+    warnings = len(report.problems) - report.errors
+    sys.stdout.write(f"{options.folder}: {report.errors} errors, {warnings} warnings\n")
+    return 1 if report.errors else 0
+
+
+def _print_problems(lines: "Sequence[str]", where: str) -> None:
+    """Print the first problems, and where all of them stand."""
+    for line in lines[:SHOWN]:
+        sys.stdout.write(f"{line}\n")
+    if len(lines) > SHOWN:
+        sys.stdout.write(f"... {len(lines) - SHOWN} more: {where}\n")
+
+
+@contextmanager
+def _progress(name: str) -> "Iterator[Callable[[int, int], Any]]":
+    """Give a function of (done, total) that moves a bar on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(transient=True, console=console, disable=not console.is_terminal) as bar:
+        job = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(job, completed=done, total=total)
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        depth, height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not D,H,W, such as 32,64,64") from None
+    return depth, height, width
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)

@@ -1,0 +1,248 @@
+"""How do a user's own scans become volumes in the published form, once and traceably?
+
+Every image is read, turned, scaled, cropped and resized (`images`) and written as one .npy (1, D,
+H, W); prepared.tsv says what became of which. Letters: D H W depth, height and width.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from tomovox.data.faults import DataFault, Faults
+from tomovox.data.images import SHAPE, check_settings, prepare_image
+from tomovox.data.image_tree import Source, find_sources, find_texts
+from tomovox.schema import TomovoxError, write_atomically
+
+SETTINGS, TABLE, REFUSED = "prepare.json", "prepared.tsv", "not_prepared.tsv"
+COLUMNS = (
+    *("source", "output", "source_shape", "spacing_mm", "source_orientation"),
+    *("axes", "window", "dropped_slices"),
+)
+FORMATS = ("uint8", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides the voxels of every output; they stand in prepare.json.
+
+    `window` is (centre, width), or None for the image's own minimum and maximum. `format` uint8
+    takes a quarter of the space and is off by at most 1/510.
+    """
+
+    shape: tuple[int, int, int] = SHAPE
+    window: tuple[float, float] | None = None
+    plane: str = "axial"
+    format: str = "uint8"
+
+    def window_text(self) -> str:
+        """Return what prepared.tsv says of the window."""
+        return "{:g},{:g}".format(*self.window) if self.window else "min-max"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many images were prepared now, were there already, and could not be prepared."""
+
+    prepared: int
+    skipped: int
+    refused: tuple[DataFault, ...]
+
+
+def prepare(
+    source: Path,
+    target: Path,
+    settings: Settings | None = None,
+    workers: int = 1,
+    on_error: str = "raise",
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Prepare the image, folder or tree `source` into the folder `target`.
+
+    Outputs keep their paths below `source`. Those that are there already, made with the same
+    settings, are skipped, so a stopped run goes on. `on_error` is 'raise' for the first image that
+    cannot be prepared, or 'list' to leave those out and list them in not_prepared.tsv. `progress`
+    is called with (images done, images in all).
+
+    Raises TomovoxError when `target` lies in `source`, holds anything else, or was made with other
+    settings, and when there is no image at all.
+    """
+    source, target, settings = Path(source), Path(target), settings or Settings()
+    check_settings(settings.window, settings.shape, settings.plane)
+    if settings.format not in FORMATS:
+        raise TomovoxError(f"format {settings.format!r} is unknown; known: {', '.join(FORMATS)}")
+    _check_places(source, target)
+    faults = Faults(collect=on_error == "list")
+    sources = find_sources(source, faults)
+    if not sources and not faults.found:
+        raise TomovoxError(
+            f"{source}: no image found; give .nii, .nii.gz, .nrrd, .npy, DICOM files or folders of "
+            f"slices <int>.png"
+        )
+    _keep_settings(source, target, settings)
+    rows = _finished_rows(target)
+    pending = [s for s in sources if s.output not in rows]
+    for done, (one, result) in enumerate(_results(pending, target, settings, workers), 1):
+        if isinstance(result, DataFault):
+            faults.add(result)
+        else:
+            rows[one.output] = result
+            with (target / TABLE).open("a", encoding="utf-8", newline="\n") as stream:
+                stream.write(result + "\n")
+        if progress:
+            progress(done, len(pending))
+    _write_texts(source, target, faults)
+    _write_tables(target, rows, faults.found)
+    prepared = sum(one.output in rows for one in pending)
+    return Outcome(prepared, len(sources) - len(pending), tuple(faults.found))
+
+
+def report_text(raw: str) -> str:
+    """Return the report of a case on one line: its findings, else its discussion, else all of it.
+
+    A part of fewer than 5 letters counts as absent. Source: M3D, released preprocessing of M3D-Cap.
+    """
+    for mark in ("study_findings:", "discussion:"):
+        _, found, part = raw.partition(mark)
+        text = " ".join((part if found else raw).replace("\n", " ").split())
+        if len(re.sub(r"\s", "", text)) >= 5:
+            return text
+    return " ".join(raw.split())
+
+
+def quantised(voxels: Float[np.ndarray, "1 D H W"], format: str) -> Shaped[np.ndarray, "1 D H W"]:
+    """Return intensities of [0, 1] as they are stored; uint8 is off by at most 1/510."""
+    if format == "float32":
+        return voxels
+    return np.rint(voxels * np.float32(255)).astype(np.uint8)
+
+
+def _check_places(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise TomovoxError(f"{source}: no such file or folder; check the path")
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise TomovoxError(f"{target}: lies in {source}; write to a folder beside it")
+    if target.exists() and not target.is_dir():
+        raise TomovoxError(f"{target}: is a file; give a folder")
+
+
+def _keep_settings(source: Path, target: Path, settings: Settings) -> None:
+    """Write prepare.json; raise TomovoxError when something else lies there."""
+    path = target / SETTINGS
+    wanted = {"source": str(source.resolve()), **json.loads(json.dumps(asdict(settings)))}
+    if not path.is_file():
+        if target.is_dir() and any(target.iterdir()):
+            raise TomovoxError(
+                f"{target}: holds files but no {SETTINGS}; give a new or empty folder"
+            )
+        write_atomically(path, json.dumps(wanted, indent=1) + "\n")
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TomovoxError(f"{path}: cannot be read ({error}); give a new folder") from None
+    found = found if isinstance(found, dict) else {}
+    changed = [f"{k}: {found.get(k)} -> {v}" for k, v in wanted.items() if found.get(k) != v]
+    if changed:
+        raise TomovoxError(
+            f"{target}: was prepared with other settings ({'; '.join(changed)}); "
+            f"give a new folder, or the old settings"
+        )
+
+
+def _finished_rows(target: Path) -> dict[str, str]:
+    """Return the whole lines of prepared.tsv by output, of outputs that are still there."""
+    path = target / TABLE
+    if not path.is_file():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    rows = {}
+    for line in text.splitlines(keepends=True)[1:]:
+        cells = line.rstrip("\n").split("\t")
+        if line.endswith("\n") and len(cells) == len(COLUMNS) and (target / cells[1]).is_file():
+            rows[cells[1]] = line.rstrip("\n")
+    _write_tables(target, rows, ())  # a line that was cut off must not grow into the next one
+    return rows
+
+
+def _results(
+    sources: Sequence[Source], target: Path, settings: Settings, workers: int
+) -> Iterator[tuple[Source, str | DataFault]]:
+    if not (target / TABLE).is_file():
+        _write_tables(target, {}, ())
+    work = partial(_prepare_one, target=target, settings=settings)
+    if workers <= 1 or len(sources) <= 1:
+        yield from zip(sources, map(work, sources), strict=True)
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from zip(sources, pool.map(work, sources), strict=True)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare_one(source: Source, target: Path, settings: Settings) -> str | DataFault:
+    """Write one output; return its line of prepared.tsv, or what is wrong with the image."""
+    try:
+        image = prepare_image(
+            source.read(), source.place, settings.window, settings.shape, settings.plane
+        )
+    except DataFault as fault:
+        return fault
+    data = io.BytesIO()
+    np.save(data, quantised(image.voxels, settings.format), allow_pickle=False)
+    _write(target, source.output, data.getvalue())
+    cells = (
+        source.place,
+        source.output,
+        "x".join(map(str, image.source_shape)),
+        "x".join(f"{size:g}" for size in image.spacing_mm) or "unknown",
+        image.source_orientation,
+        image.axes,
+        settings.window_text(),
+        str(image.dropped_slices),
+    )
+    return "\t".join(" ".join(cell.split()) for cell in cells)
+
+
+def _write(target: Path, relative: str, data: str | bytes) -> None:
+    """Write target / relative; raise TomovoxError when a link would lead it elsewhere."""
+    path = target / relative
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
+        raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
+
+
+def _write_texts(source: Path, target: Path, faults: Faults) -> None:
+    """Write the report of every case beside its volumes."""
+    for path, output in find_texts(source):
+        try:
+            text = report_text(path.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError) as error:
+            faults.add(DataFault(str(path), f"not text in UTF-8 ({error})", "save it again"))
+            continue
+        _write(target, output, text + "\n")
+
+
+def _write_tables(target: Path, rows: dict[str, str], refused: Sequence[DataFault]) -> None:
+    lines = "".join(f"{rows[output]}\n" for output in sorted(rows))
+    write_atomically(target / TABLE, "\t".join(COLUMNS) + "\n" + lines)
+    listed = (f"{f.place}\t{f.what}\t{f.remedy}\n" for f in refused)
+    if refused:
+        write_atomically(target / REFUSED, "place\twhat\twhat to do\n" + "".join(listed))
+    else:
+        (target / REFUSED).unlink(missing_ok=True)

