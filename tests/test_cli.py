@@ -183,12 +183,12 @@ def test_an_unknown_split_is_one_line(capsys, tmp_path, root):
     [
         ({"scoring": ["nonsense"]}, "scoring"),
         ({"floors": ["nonsense"]}, "nonsense"),
-        ({"modles": {}}, "modles"),
+        ({"modles": 1}, "modles"),
         ({"fit": [{"stage": "instruct", "max_step": 1}]}, "max_step"),
         ({"threads": "many"}, "threads"),
         ({"models": {"m3d_lamed": "absent.yaml"}}, "absent.yaml"),
         ({"overrides": {"data": {"batch_sise": 1}}}, "batch_sise"),
-        ({"overrides": {"model": {"init_args": {"visionn": {}}}}}, "visionn"),
+        ({"overrides": {"model": {"init_args": {"visionn": 1}}}}, "visionn"),
     ],
 )
 def test_a_wrong_key_or_name_is_one_line(capsys, tmp_path, phantom, changes, word):

@@ -30,7 +30,7 @@ def test_a_job_starts_after_those_it_needs(processes, tmp_path):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_first_error_is_raised_as_it_is(processes, tmp_path):
     jobs = [Job("a", fail, "here"), Job("b", note, str(tmp_path / "b"), frozenset({"a"}))]
-    with pytest.raises(TomovoxError, match="^here: broken$"):
+    with pytest.raises(TomovoxError, match=r"^here: broken$"):
         do_all(jobs, processes, 1)
     assert not (tmp_path / "b").exists()
 

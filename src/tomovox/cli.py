@@ -63,7 +63,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs but those of Lightning."""
-    parser = OneLineParser(
+    parser: argparse.ArgumentParser = OneLineParser(
         prog="tomovox",
         description="Compare multimodal language models that read 3D medical images.",
         epilog=EXAMPLES,

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
+from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tomovox.data.datamodule import M3DDataModule
@@ -43,6 +45,13 @@ class TomovoxCLI(LightningCLI):
             if isinstance(error.__cause__, TomovoxError):
                 raise error.__cause__ from None
             raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Create the trainer; TomovoxError for what only Lightning can tell is not to be had."""
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ValueError, MisconfigurationException) as error:
+            raise TomovoxError(f"trainer: {one_line(str(error))}") from None
 
 
 def _vocabulary_of(data: M3DDataModule) -> Vocabulary:

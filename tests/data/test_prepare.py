@@ -5,9 +5,9 @@ import pytest
 from scans import patient, write_dicom, write_nifti, write_nrrd, write_slices
 
 from tomovox.data import prepare as module
+from tomovox.data.image_tree import ascii_name
 from tomovox.data.images import read_image
 from tomovox.data.prepare import Settings, prepare, quantised, report_text
-from tomovox.data.image_tree import ascii_name
 from tomovox.data.volumes import read_volume
 from tomovox.schema import TomovoxError
 

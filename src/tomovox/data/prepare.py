@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from tomovox.data.faults import DataFault, Faults
-from tomovox.data.images import SHAPE, check_settings, prepare_image
 from tomovox.data.image_tree import Source, find_sources, find_texts
+from tomovox.data.images import SHAPE, check_settings, prepare_image
 from tomovox.schema import TomovoxError, write_atomically
 
 SETTINGS, TABLE, REFUSED = "prepare.json", "prepared.tsv", "not_prepared.tsv"
