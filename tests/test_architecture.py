@@ -29,7 +29,7 @@ ALLOWED = {
 """Which rooms of tomovox a room may import beside itself."""
 
 KNOW_EVERYTHING = {
-    *("cli", "cli_data", "experiment", "cell", "stages", "configuration"),
+    *("cli", "cli_data", "experiment", "cell", "stages", "stage_plan", "configuration"),
     *("predict", "parity", "ask"),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}

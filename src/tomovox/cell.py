@@ -20,7 +20,7 @@ from tomovox.models.floors import MajorityAnswer
 from tomovox.predict import PARTIAL, PREDICTIONS, PredictionWriter, answered, append_lines, finish
 from tomovox.progress import PLAIN_TRAINER, fit, say
 from tomovox.schema import Prediction, TomovoxError, to_line, write_atomically
-from tomovox.stages import WEIGHTS
+from tomovox.stage_plan import WEIGHTS
 
 UP = "../"
 """How config.yaml writes the experiment's folder, so that the folder may be moved."""

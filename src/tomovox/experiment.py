@@ -17,19 +17,14 @@ from rich.console import Console
 
 from tomovox.cell import Cell, FitStage, make_cell
 from tomovox.configuration import merged, one_line, read_yaml
+from tomovox.data.experiment_data import DataSource
 from tomovox.judge.score import Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.predict import PREDICTIONS
 from tomovox.progress import Job, do_all, say
 from tomovox.schema import TomovoxError, write_atomically
-from tomovox.stages import (
-    DataSource,
-    SharedStages,
-    StageJob,
-    StagePlan,
-    VisionStage,
-    make_stage,
-)
+from tomovox.stage_plan import SharedStages, StageJob, StagePlan, VisionStage
+from tomovox.stages import make_stage
 from tomovox.tracking import Tracker
 
 NOTES = "notes.txt"
@@ -67,6 +62,12 @@ def read_experiment(path: Path) -> Experiment:
     experiment = Experiment(**vars(parsed))
     if unknown := sorted(set(experiment.floors) - {"majority"}):
         raise TomovoxError(f"{path}: unknown floors {', '.join(unknown)}; known: majority")
+    given = [name for name, value in vars(experiment.data).items() if value is not None]
+    if len(given) != 1:
+        raise TomovoxError(
+            f"{path}: data must name exactly one of root, phantom, sample; it names "
+            f"{' and '.join(given) or 'none'}"
+        )
     if not experiment.models or not experiment.seeds:
         raise TomovoxError(f"{path}: models and seeds must each name at least one")
     return experiment

@@ -11,10 +11,14 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pydicom
+import pytest
 from nibabel import orientations
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from tomovox.data.images import read_image
+from tomovox.schema import TomovoxError
 
 SPACING = (1.0, 2.0, 3.0)
 """Millimetres along x, y and z."""
@@ -23,6 +27,21 @@ SPACING = (1.0, 2.0, 3.0)
 def patient() -> np.ndarray:
     """Return (6 7 8) int16 HU in RAS: no two axes, ends or voxels are alike."""
     return np.random.default_rng(5).permutation(6 * 7 * 8).reshape(6, 7, 8).astype(np.int16) - 100
+
+
+def truth() -> np.ndarray:
+    """Return the patient axially: D head to feet, H front to back, W right to left, in [0, 1]."""
+    voxels = patient().transpose(2, 1, 0)[::-1, ::-1, ::-1].astype(np.float32)
+    return (voxels - voxels.min()) / np.float32(335)
+
+
+def refusal(path: Path, window=None, plane: str = "axial") -> str:
+    """Read an image; return the one line that refuses it, which names the file."""
+    with pytest.raises(TomovoxError) as caught:
+        read_image(path, window, None, plane)
+    message = str(caught.value)
+    assert "\n" not in message and path.name.split(".")[0] in message and "; " in message
+    return message
 
 
 def stored_as(code: str) -> tuple[np.ndarray, np.ndarray]:

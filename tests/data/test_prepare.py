@@ -192,6 +192,11 @@ def test_bad_images_are_listed_and_the_rest_is_prepared(scans, tmp_path):
     assert "bad.nii\t" in listed and "header.nhdr\t" in listed
 
 
+def test_images_of_an_unknown_format_are_not_left_out_unsaid(scans, tmp_path):
+    (scans / "a" / "other.mha").write_text("ObjectType = Image")
+    assert "other.mha" in refusal(scans, tmp_path / "out", SMALL)
+
+
 def test_two_images_of_one_name_are_refused(scans, tmp_path):
     write_nrrd(scans / "a" / "ct.nrrd")
     assert "ct.npy" in refusal(scans, tmp_path / "out", SMALL)

@@ -20,6 +20,9 @@ from tomovox.data.stored import SUFFIXES, Stored, file_kind
 LONGEST = 120
 """Letters of a folded name; file systems take at most 255 bytes."""
 
+FOREIGN = (".mha", ".mhd", ".mgh", ".mgz", ".hdr", ".img", ".mnc", ".tif", ".tiff", ".bmp")
+"""Images that cannot be read here: faults, so that none is left out unsaid."""
+
 TEXT = "text.txt"
 """The report of a case beside its series, as M3D-Cap distributes it."""
 
@@ -58,7 +61,7 @@ def find_sources(root: Path, faults: Faults) -> list[Source]:
         return _files_of(root.parent, [root], root.parent, faults)
     found: list[Source] = []
     for folder, files in _walk(root, faults):
-        images = [p for p in files if p.name.lower().endswith(SUFFIXES)]
+        images = [p for p in files if p.name.lower().endswith((*SUFFIXES, *FOREIGN))]
         found += _files_of(root, images, folder, faults)
         try:
             found += _stacks_of(root, files, folder)

@@ -1,0 +1,100 @@
+"""Are the data of an experiment made once, where all its rows find them?"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tomovox.data.experiment_data import DataSource, SampleData
+from tomovox.schema import TomovoxError
+from tomovox.stage_plan import LanguageStage, SharedStages, StagePlan, VisionStage
+
+
+def _plan(folder: Path, source: DataSource) -> StagePlan:
+    return StagePlan(folder, source, SharedStages(), seed=0)
+
+
+@pytest.fixture
+def written(monkeypatch):
+    calls = []
+
+    def write(root, shape, archives):
+        calls.append((shape, archives))
+        root.mkdir(parents=True)
+        (root / "sample.json").touch()
+
+    monkeypatch.setattr("tomovox.stage_plan.write_sample", write)
+    return calls
+
+
+def test_the_real_sample_is_written_once(tmp_path, written):
+    source = DataSource(sample=SampleData((8, 16, 16), archives="downloads"))
+    roots = {_plan(tmp_path, source).data_root(workers=1) for _ in range(2)}
+    assert len(roots) == 1
+    assert written == [((8, 16, 16), Path("downloads"))]
+
+
+def test_samples_of_two_shapes_lie_apart(tmp_path, written):
+    shapes = ((8, 16, 16), (8, 32, 32))
+    plans = [_plan(tmp_path, DataSource(sample=SampleData(shape))) for shape in shapes]
+    assert len({plan.data_root(workers=1) for plan in plans}) == 2
+
+
+def test_an_experiment_without_data_is_told_what_to_name(tmp_path):
+    with pytest.raises(TomovoxError, match="no root, phantom or sample"):
+        _plan(tmp_path, DataSource()).data_root(workers=1)
+
+
+MODEL = {
+    "class_path": "tomovox.models.m3d_lamed.M3DLaMed",
+    "init_args": {"vision3d": {"width": 32, "tap": "normed"}, "language": {"architecture": {}}},
+}
+
+
+def folders(tmp_path: Path, config: dict, **shared) -> dict[str, str]:
+    """Return stage name -> folder name for a root with one annotation file."""
+    vqa = tmp_path / "M3D-VQA"
+    vqa.mkdir(exist_ok=True)
+    if not (vqa / "M3D_VQA_train.csv").exists():
+        (vqa / "M3D_VQA_train.csv").write_text("a", encoding="utf-8")
+    stages = SharedStages(language=LanguageStage(), vision3d=VisionStage())
+    plan = StagePlan(tmp_path, DataSource(root=str(tmp_path)), replace(stages, **shared), seed=0)
+    template = {"init_args": {"tokenizer": "words"}}
+    _, jobs = plan.resolve({"model": MODEL, "data": {"template": template, **config}}, tmp_path)
+    return {job.name: job.folder.name for job in jobs}
+
+
+def test_where_an_encoder_is_read_does_not_change_its_stage(tmp_path, monkeypatch):
+    first = folders(tmp_path, {})
+    monkeypatch.setitem(MODEL["init_args"]["vision3d"], "tap", "last_block")
+    assert folders(tmp_path, {}) == first
+
+
+@pytest.mark.parametrize(
+    ("shared", "changed"),
+    [
+        ({"finding_classes": ["cyst"]}, {"vision3d"}),
+        ({"vision3d": VisionStage(boxes=False)}, {"vision3d"}),
+        ({"language": LanguageStage(max_steps=1)}, {"language"}),
+    ],
+)
+def test_a_stage_is_made_again_when_its_settings_change(tmp_path, shared, changed):
+    before, after = folders(tmp_path, {}), folders(tmp_path, {}, **shared)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_the_tasks_change_the_language_stage_alone(tmp_path):
+    before, after = folders(tmp_path, {}), folders(tmp_path, {"tasks": ["vqa_open"]})
+    assert {name for name in before if before[name] != after[name]} == {"language"}
+
+
+def test_other_annotations_change_every_stage(tmp_path):
+    before = folders(tmp_path, {})
+    (tmp_path / "M3D-VQA" / "M3D_VQA_train.csv").write_text("b", encoding="utf-8")
+    after = folders(tmp_path, {})
+    assert all(before[name] != after[name] for name in before)
+
+
+def test_a_part_with_weights_of_its_own_gets_no_stage(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODEL["init_args"]["vision3d"], "weights", "mine.safetensors")
+    assert set(folders(tmp_path, {})) == {"language"}
