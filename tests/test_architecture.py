@@ -20,9 +20,10 @@ ALLOWED = {
     "metrics": {"schema", "packaged"},
     "statistics": {"schema"},
     "models": {"schema", "packaged"},
+    "left_out": {"schema"},
     "tracking": {"schema"},
     "progress": {"schema"},
-    "judge": {"schema", "metrics", "statistics"},
+    "judge": {"schema", "metrics", "statistics", "left_out"},
     "analysis": {"schema", "metrics", "statistics"},
     "report": {"schema", "metrics", "statistics"},
 }
@@ -30,7 +31,7 @@ ALLOWED = {
 
 KNOW_EVERYTHING = {
     *("cli", "cli_data", "experiment", "cell", "stages", "stage_plan", "configuration"),
-    *("predict", "parity", "ask"),
+    *("predict", "lightning_verbs", "parity", "ask"),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common"}

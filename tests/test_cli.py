@@ -41,6 +41,16 @@ RECIPE = {
     },
     "trainer": {"accelerator": "cpu", "devices": 1},
 }
+NONSENSE_SCORING = {
+    "base": "tiny.yaml",
+    "model": {
+        "class_path": "tomovox.models.med2e3.Med2E3",
+        "init_args": {
+            "vision2d": {"kind": "conv", "image": 32, "patch": 16, "width": 32},
+            "scoring": "nonsense",
+        },
+    },
+}
 PLAIN = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 VQA = "M3D-VQA/M3D_VQA_train.csv"
 
@@ -74,7 +84,7 @@ def experiment(tmp_path: Path, root: Path, **changes) -> str:
     content = {
         "data": {"root": str(root)},
         "fit": [{"stage": "instruct", "max_steps": 1}],
-        "models": {"m3d_lamed": "tiny.yaml"},
+        "models": {"tiny": "tiny.yaml"},
         "overrides": {"data": {"tasks": ["vqa_closed"]}},
         "threads": 1,
     }
@@ -162,10 +172,21 @@ def test_a_bad_volume_in_a_worker_is_one_line_too(capsys, tmp_path, root):
     assert "cut off" in complaint(capsys, *fit(tmp_path, root, "--data.num_workers", "1"))
 
 
-def test_volumes_of_two_sizes_are_one_line(capsys, tmp_path, root):
+def mix_sizes(root: Path) -> None:
     sizes = [(1, 8, 32, 32), (1, 8, 32, 16)]
     for number, path in enumerate(volumes(root)):
         np.save(path, np.random.default_rng(0).random(sizes[number % 2], dtype=np.float32))
+
+
+@pytest.mark.parametrize("shared", [{}, {"vision3d": {"max_steps": 1, "batch_size": 3}}])
+def test_volumes_of_two_sizes_stop_an_experiment_with_one_line(capsys, tmp_path, root, shared):
+    mix_sizes(root)
+    changes = {"overrides": {"data": {"batch_size": 3}}, "shared": shared}
+    assert "mixes volumes" in complaint(capsys, "run", experiment(tmp_path, root, **changes))
+
+
+def test_volumes_of_two_sizes_are_one_line(capsys, tmp_path, root):
+    mix_sizes(root)
     arguments = fit(tmp_path, root, "--data.batch_size", "3")
     assert "prepare the data to" in complaint(capsys, *arguments)
 
@@ -181,12 +202,12 @@ def test_an_unknown_split_is_one_line(capsys, tmp_path, root):
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"scoring": ["nonsense"]}, "scoring"),
+        ({"models": {"tiny": NONSENSE_SCORING}}, "scoring"),
         ({"floors": ["nonsense"]}, "nonsense"),
         ({"modles": 1}, "modles"),
         ({"fit": [{"stage": "instruct", "max_step": 1}]}, "max_step"),
         ({"threads": "many"}, "threads"),
-        ({"models": {"m3d_lamed": "absent.yaml"}}, "absent.yaml"),
+        ({"models": {"tiny": "absent.yaml"}}, "absent.yaml"),
         ({"overrides": {"data": {"batch_sise": 1}}}, "batch_sise"),
         ({"overrides": {"model": {"init_args": {"visionn": 1}}}}, "visionn"),
     ],

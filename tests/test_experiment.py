@@ -1,5 +1,6 @@
 """One YAML becomes a table, the same way every time."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -113,14 +114,44 @@ def test_a_second_call_trains_nothing(done, tmp_path):
     assert (done / "table.csv").read_bytes() == before
 
 
-def test_results_of_another_config_are_not_mixed_in(done, tmp_path):
+def test_a_changed_experiment_is_refused_in_the_folder_of_the_old_one(done, tmp_path):
     changed = tiny(tmp_path, overrides={"data": {"batch_size": 3}})
-    (done / "blind-s0" / "predictions.jsonl").rename(tmp_path / "kept.jsonl")
-    try:
-        with pytest.raises(TomovoxError, match=r"made with another config .*batch_size: 2 -> 3"):
-            ExperimentRun(changed, done).run()
-    finally:
-        (tmp_path / "kept.jsonl").rename(done / "blind-s0" / "predictions.jsonl")
+    before = (done / "table.csv").read_bytes()
+    with pytest.raises(TomovoxError, match=r"made with another config .*batch_size: 2 -> 3"):
+        ExperimentRun(changed, done).run()
+    assert (done / "table.csv").read_bytes() == before
+
+
+def test_a_finished_folder_may_be_moved(done, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(done, moved)
+    config = (moved / "blind-s0" / "config.yaml").read_text(encoding="utf-8")
+    assert "${experiment}/shared/tokenizer" in config and str(done) not in config
+    volume = next((moved / "shared").glob("phantom-*/M3D_Cap_npy/ct_case/*/*.npy"))
+    question = "Which plane is the image in?"
+    old, new = ask(volume, question, done / "blind-s0"), ask(volume, question, moved / "blind-s0")
+    assert old == new
+
+
+def test_a_prompt_that_tells_the_answer_is_refused(tmp_path):
+    layout = {"init_args": {"layout": "<image>{fact}. {question} Answer:", "text_only": True}}
+    path = tiny(tmp_path, overrides={"data": {"template": layout}})
+    with pytest.raises(TomovoxError, match="text_only belongs to text-only stages"):
+        ExperimentRun(path, tmp_path / "out").run()
+
+
+def test_a_stage_with_too_few_volumes_is_refused(tmp_path):
+    shared = {"vision2d": {"max_steps": 1, "batch_size": 100}}
+    with pytest.raises(TomovoxError, match=r"volumes .* fewer than shared\.vision2d\.batch_size"):
+        ExperimentRun(tiny(tmp_path, shared=shared), tmp_path / "out").run()
+
+
+def test_without_a_rate_each_model_keeps_its_own(done):
+    config = yaml.safe_load((done / "blind-s0" / "config.yaml").read_text(encoding="utf-8"))
+    base = yaml.safe_load((BASELINES / "blind" / "tiny.yaml").read_text(encoding="utf-8"))
+    assert config["fit"][0]["lr"] is None
+    rates = [c["model"]["init_args"]["optimizer"]["lr"] for c in (config, base)]
+    assert rates[0] == rates[1]
 
 
 def test_ask_answers_about_one_volume_and_shows_the_slices(done):

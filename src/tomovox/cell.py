@@ -10,29 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning import Trainer
 
 from tomovox.configuration import Config, TomovoxCLI, differences, instantiate, merged, read_yaml
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.checkpoint import load_trained, save_trained
 from tomovox.models.floors import MajorityAnswer
-from tomovox.predict import PARTIAL, PREDICTIONS, PredictionWriter, answered, append_lines, finish
+from tomovox.models.weights import WEIGHTS_FILE
+from tomovox.predict import PARTIAL, answer_all, append_lines, finish, list_left_out
 from tomovox.progress import PLAIN_TRAINER, fit, say
-from tomovox.schema import Prediction, TomovoxError, to_line, write_atomically
-from tomovox.stage_plan import WEIGHTS
+from tomovox.schema import PREDICTIONS, Prediction, TomovoxError, to_line, write_atomically
 
-UP = "../"
-"""How config.yaml writes the experiment's folder, so that the folder may be moved."""
+HERE, ABOVE = "${run}/", "${experiment}/"
+"""How config.yaml writes the run's own folder and the experiment's, so that both may be moved."""
 
 
 @dataclass
 class FitStage:
-    """One training stage of every model: which parameters train, for how many steps."""
+    """One training stage of every model: which parameters train, for how many steps.
+
+    Without `lr` each model keeps the rate of its own YAML.
+    """
 
     stage: str
     max_steps: int
-    lr: float = 1e-3
+    lr: float | None = None
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Cell:
     floor: bool = False
     quiet: bool = False
     needs: frozenset[str] = frozenset()
+    threads: int = 1
+    data_key: str = ""
 
     @property
     def name(self) -> str:
@@ -64,7 +68,6 @@ class Cell:
 
 def make_cell(cell: Cell) -> None:
     """Fit what is missing of a cell and answer what is unanswered."""
-    keep_config(cell)
     if cell.floor:
         predict_floor(cell)
     else:
@@ -75,7 +78,8 @@ def keep_config(cell: Cell) -> None:
     """Write the config beside the results; TomovoxError if results of another config lie there."""
     path = cell.folder / "config.yaml"
     config = json.loads(json.dumps(cell.config)) | {"fit": [asdict(s) for s in cell.fit]}
-    config = _with_paths(config, f"{cell.folder.parent}/", UP)
+    config |= {"threads": cell.threads, "data_key": cell.data_key}
+    config = _with_paths(config, {f"{cell.folder.parent}/": ABOVE})
     if path.is_file() and (changed := differences(read_yaml(path), config)):
         raise TomovoxError(
             f"{cell.folder} was made with another config ({'; '.join(changed[:4])}); "
@@ -97,7 +101,7 @@ def trained(cell: Cell) -> TomovoxCLI:
         if not any(p.requires_grad for p in cli.model.parameters()):
             say(f"{cell.name} {stage.stage}: nothing to train")
             continue
-        target = cell.folder / (WEIGHTS if last else f"{stage.stage}.safetensors")
+        target = cell.folder / (WEIGHTS_FILE if last else f"{stage.stage}.safetensors")
         if not target.is_file():
             train(cell, cli, stage)
             save_trained(cli.model, target)
@@ -113,7 +117,8 @@ def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
     if stage is not None:
         change["trainer"] |= {"max_steps": stage.max_steps, "max_epochs": -1}
         arguments = {"stage": stage.stage, "init_from": str(start) if start else None}
-        change["model"] = {"init_args": {**arguments, "optimizer": {"lr": stage.lr}}}
+        rate = {} if stage.lr is None else {"optimizer": {"lr": stage.lr}}
+        change["model"] = {"init_args": {**arguments, **rate}}
     return instantiate(merged(cell.config, change), cell.name)
 
 
@@ -126,6 +131,7 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
     figures: dict[str, Any] = dict(
         fit(cli.trainer, cli.model, name, cell.quiet, datamodule=cli.datamodule)
     )
+    list_left_out(cell.folder, cli.datamodule)
     trainable, total = count_parameters(cli.model)
     figures |= {
         "stage": stage.stage,
@@ -142,33 +148,15 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
 
 def predict(cell: Cell, cli: TomovoxCLI) -> None:
     """Answer every record that has no line yet, then sort the lines into predictions.jsonl."""
-    datamodule: M3DDataModule = cli.datamodule
-    datamodule.setup("predict")
-    studies = datamodule.predict_studies()
-    datamodule.skip(answered(cell.folder, studies))
-    records = [record for study in studies for record in study]
-    trainer = Trainer(
-        accelerator=cell.config.get("trainer", {}).get("accelerator", "auto"),
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=not cell.quiet,
-        callbacks=[PredictionWriter(cell.folder, datamodule.template)],
-    )
-    start = time.perf_counter()
-    trainer.predict(cli.model, datamodule=datamodule, return_predictions=False)
-    say(f"{cell.name} predict: {len(records)} records, {time.perf_counter() - start:.1f} s")
-    if datamodule.left_out:
-        lines = "".join(f"{i}\t{reason}\n" for i, reason in datamodule.left_out)
-        write_atomically(cell.folder / "left_out.tsv", f"id\treason\n{lines}")
-        say(f"[yellow]{len(datamodule.left_out)} records left out[/yellow]: left_out.tsv")
-    finish(cell.folder, records)
+    arguments = {**cell.config.get("trainer", {}), "enable_progress_bar": not cell.quiet}
+    answer_all(cell.folder, cli.model, cli.datamodule, arguments, cell.name)
 
 
 def predict_floor(cell: Cell) -> None:
     """Answer from the training records alone."""
     datamodule: M3DDataModule = instantiate(cell.config, cell.name).datamodule
     datamodule.setup("predict")
+    list_left_out(cell.folder, datamodule)
     records = [record for study in datamodule.predict_studies() for record in study]
     floor = MajorityAnswer(datamodule.train_records())
     (cell.folder / PARTIAL).unlink(missing_ok=True)
@@ -178,8 +166,10 @@ def predict_floor(cell: Cell) -> None:
     say(f"{cell.name} predict: {len(records)} records")
 
 
-def load_run(folder: Path) -> tuple[VolumeLM, M3DDataModule]:
+def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DDataModule]:
     """Return the trained model of a RUN folder and its datamodule (not set up).
+
+    `change` is laid over the run's config, such as another data root.
 
     Raises TomovoxError when the folder holds no run, or weights of another model.
     """
@@ -188,21 +178,28 @@ def load_run(folder: Path) -> tuple[VolumeLM, M3DDataModule]:
         raise TomovoxError(
             f"{folder}: no config.yaml, so not a run; give runs/<experiment>/<model>-s<seed>"
         )
-    config = _with_paths(read_yaml(path), UP, f"{folder.parent}/")
+    folder = folder.resolve()
+    config = _with_paths(read_yaml(path), {ABOVE: f"{folder.parent}/", HERE: f"{folder}/"})
+    for key in ("threads", "data_key"):
+        config.pop(key, None)
     stages = [FitStage(**stage) for stage in config.pop("fit", [])]
+    # The weights hold what an earlier stage gave, and no trainer of the machine of then is needed.
+    config = merged(config, {"model": {"init_args": {"init_from": None}}}, change or {})
+    config["trainer"] = {"accelerator": "cpu", "devices": 1}
     cell = Cell("", 0, folder, config, stages)
     cli = build(cell, stages[-1] if stages else None, None)
     cli.model.configure_model()
-    load_trained(cli.model, folder / WEIGHTS)
+    load_trained(cli.model, folder / WEIGHTS_FILE)
     return cli.model.eval(), cli.datamodule
 
 
-def _with_paths(config: Any, old: str, new: str) -> Any:
-    """Return the config with `new` for `old` at the start of every text."""
+def _with_paths(config: Any, exchange: dict[str, str]) -> Any:
+    """Return the config with the beginnings of texts exchanged."""
     if isinstance(config, dict):
-        return {key: _with_paths(value, old, new) for key, value in config.items()}
+        return {key: _with_paths(value, exchange) for key, value in config.items()}
     if isinstance(config, list):
-        return [_with_paths(value, old, new) for value in config]
-    if isinstance(config, str) and config.startswith(old):
-        return new + config.removeprefix(old)
+        return [_with_paths(value, exchange) for value in config]
+    for old, new in exchange.items():
+        if isinstance(config, str) and config.startswith(old):
+            return new + config.removeprefix(old)
     return config

@@ -22,6 +22,7 @@ EXAMPLES = """\
 examples:
   tomovox run experiments/quickstart.yaml            the whole comparison, ends with the table
   tomovox fit --config baselines/m3d_lamed/tiny.yaml --data.root M3D-Data
+  tomovox predict lightning_logs/version_0           answers the test split with that model
   tomovox score runs/quickstart                      scores again, without any model
   tomovox data check M3D-Data                        what must be mended before training
   tomovox data prepare scans/ DIR --window lung      NIfTI, DICOM, NRRD or slices -> volumes
@@ -38,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet_libraries()
     try:
         if arguments and arguments[0] in LIGHTNING_VERBS:
-            return _lightning(arguments)
+            from tomovox.lightning_verbs import run_lightning
+
+            run_lightning(arguments)
+            return 0
         options = build_parser().parse_args(arguments)
         handler: Handler = options.handler
         return handler(options)
@@ -71,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     _add_run(verbs)
+    _add_predict(verbs)
     _add_score(verbs)
     add_data_verbs(verbs)
     _add_ask(verbs)
@@ -91,6 +96,21 @@ def _add_run(verbs: Verbs) -> None:
     parser.add_argument("experiment", type=Path, metavar="FILE.yaml")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: runs/<file stem>")
     parser.set_defaults(handler=_run)
+
+
+def _add_predict(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "predict",
+        help="answer the test split with the model of a RUN folder",
+        description="Write RUN/predictions.jsonl, as `tomovox score` reads it. A cut call is "
+        "continued.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--data.root", type=Path, dest="root", metavar="DIR", help="default: as in RUN/config.yaml"
+    )
+    parser.add_argument("--split", help="default: as in RUN/config.yaml, usually test")
+    parser.set_defaults(handler=_predict)
 
 
 def _add_score(verbs: Verbs) -> None:
@@ -121,7 +141,7 @@ def _add_ask(verbs: Verbs) -> None:
 
 def _add_ui(verbs: Verbs) -> None:
     parser = verbs.add_parser("ui", help="open MLflow on an experiment's runs")
-    parser.add_argument("place", type=Path, metavar="PLACE", help="runs/EXPERIMENT or its YAML")
+    parser.add_argument("place", type=Path, metavar="PLACE", help="YAML, runs/EXPERIMENT or a RUN")
     parser.add_argument("--port", type=int, default=5000)
     parser.set_defaults(handler=_ui)
 
@@ -136,41 +156,38 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _score(options: argparse.Namespace) -> int:
-    from tomovox.experiment import NOTES, table_console
-    from tomovox.judge.score import score_run
-    from tomovox.judge.tables import build_table, print_table, write_tables
+def _predict(options: argparse.Namespace) -> int:
+    from tomovox.lightning_verbs import predict_run
 
-    runs = [run for place in options.places for run in find_runs(place)]
-    frame = build_table({run.name: score_run(run).rows for run in runs})
-    folder = runs[0].parent
-    kept = folder / NOTES
-    notes = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
-    if runs == find_runs(folder):  # a table of some rows never replaces that of all
-        write_tables(frame, folder, notes)
-    print_table(frame, table_console(), notes)
+    predict_run(options.run, options.root, options.split)
     return 0
 
 
-def find_runs(place: Path) -> list[Path]:
-    """Return the RUN folders that a YAML file, an experiment's folder or a RUN names.
+def _score(options: argparse.Namespace) -> int:
+    from tomovox.experiment import NOTES, table_console
+    from tomovox.judge.runs import experiment_names, find_runs, run_names, unanswered
+    from tomovox.judge.score import score_run
+    from tomovox.judge.tables import build_table, print_table, write_tables
 
-    Raises TomovoxError when there is none.
-    """
-    folder = folder_of(place)
-    if (folder / "predictions.jsonl").is_file():
-        return [folder]
-    found = sorted(p.parent for p in folder.glob("*/predictions.jsonl"))
-    if not found:
-        raise TomovoxError(
-            f"{place}: no predictions.jsonl in {folder} or below; run the experiment"
-        )
-    return found
-
-
-def folder_of(place: Path) -> Path:
-    """Return the output folder of an experiment's YAML file; any other place is a folder."""
-    return Path("runs") / place.stem if place.suffix in (".yaml", ".yml") else place
+    runs = find_runs(options.places)
+    named = zip(run_names(runs), runs, strict=True)
+    frame = build_table({name: score_run(run).rows for name, run in named})
+    folders = experiment_names(runs)
+    notes: list[str] = []
+    for folder, name in folders.items():
+        kept = folder / NOTES
+        lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+        notes += [f"{name}: {line}" for line in lines] if len(folders) > 1 else lines
+        missing = unanswered(folder, runs)
+        if missing:
+            sys.stderr.write(
+                f"tomovox: {folder}: no predictions of {', '.join(missing)}; table.csv and "
+                f"table.md stay as they were\n"
+            )
+        elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
+            write_tables(frame, folder, notes)
+    print_table(frame, table_console(), notes)
+    return 0
 
 
 def _ask(options: argparse.Namespace) -> int:
@@ -183,30 +200,10 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
+    from tomovox.judge.runs import experiment_of
     from tomovox.tracking import serve
 
-    return serve(folder_of(options.place), options.port)
-
-
-def _lightning(arguments: list[str]) -> int:
-    from jsonargparse import ArgumentError
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch.cli import SaveConfigCallback
-
-    from tomovox.configuration import TomovoxCLI, cli_arguments, one_line
-
-    quiet_libraries()  # again: importing Lightning set its own levels
-    quiet = {"exit_on_error": False}
-    try:
-        TomovoxCLI(
-            **(cli_arguments() | {"save_config_callback": SaveConfigCallback}),
-            save_config_kwargs={"overwrite": True},
-            args=arguments,
-            parser_kwargs=quiet | dict.fromkeys(LIGHTNING_VERBS, quiet),
-        )
-    except (ArgumentError, MisconfigurationException) as error:
-        raise TomovoxError(f"{arguments[0]}: {one_line(str(error))}") from None
-    return 0
+    return serve(experiment_of(options.place), options.port)
 
 
 def _last_line(message: str) -> str:

@@ -4,6 +4,7 @@ Every step leaves a file, and a step whose file exists is not done again: the sa
 where it stopped.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,15 +16,16 @@ import pandas as pd
 from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 
-from tomovox.cell import Cell, FitStage, make_cell
+from tomovox.cell import Cell, FitStage, keep_config, make_cell
 from tomovox.configuration import merged, one_line, read_yaml
 from tomovox.data.experiment_data import DataSource
 from tomovox.judge.score import Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
+from tomovox.left_out import left_out_notes
 from tomovox.predict import PREDICTIONS
 from tomovox.progress import Job, do_all, say
 from tomovox.schema import TomovoxError, write_atomically
-from tomovox.stage_plan import SharedStages, StageJob, StagePlan, VisionStage
+from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracking import Tracker
 
@@ -78,9 +80,10 @@ class ExperimentRun:
 
     def __init__(self, path: Path, output: Path | None = None):
         self.path, self.experiment = path, read_experiment(path)
-        self.folder = output or Path("runs") / path.stem
+        self.folder = (output or Path("runs") / path.stem).resolve()
         given = self.experiment
-        self.plan = StagePlan(self.folder / "shared", given.data, given.shared, given.seeds[0])
+        shared = self.folder / "shared"
+        self.plan = StagePlan(shared, given.data, given.shared, given.seeds[0], given.threads)
 
     @property
     def quiet(self) -> bool:
@@ -93,6 +96,8 @@ class ExperimentRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         os.environ["OMP_NUM_THREADS"] = str(given.threads)
         cells, stages = self.cells()
+        for cell in cells:
+            keep_config(cell)
         jobs: list[Job[Any]] = [
             Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
         ]
@@ -116,10 +121,12 @@ class ExperimentRun:
             base = read_yaml(self.path.parent / entry.pop("base"))
             seeds = {"seed_everything": seed, "data": {"seed": seed}}
             config, jobs = self.plan.resolve(merged(base, entry, given.overrides, seeds), root)
-            stages |= {job.folder: job for job in jobs}
+            stages = {job.folder: job for job in jobs} | stages
             folder = self.folder / f"{model}-s{seed}"
             needs = frozenset() if floor else frozenset(str(job.folder) for job in jobs)
-            cells.append(Cell(model, seed, folder, config, given.fit, floor, self.quiet, needs))
+            cell = Cell(model, seed, folder, config, given.fit, floor, self.quiet, needs)
+            cell.threads, cell.data_key = given.threads, key_of(self.plan.data_key(root))
+            cells.append(cell)
         for stage in stages.values():
             stage.quiet = self.quiet
         return cells, list(stages.values())
@@ -132,24 +139,27 @@ class ExperimentRun:
         write_tables(frame, self.folder, notes)
         self.track(cells, rows)
         print_table(frame, table_console(), notes)
-        table = self.folder / "table.csv"
-        say(f"table: {table} and table.md; tomovox ui {self.folder} opens MLflow")
+        folder = Path(os.path.relpath(self.folder))
+        say(f"table: {folder / 'table.csv'} and table.md; tomovox ui {folder} opens MLflow")
         return frame
 
     def notes(self, cells: Sequence[Cell]) -> list[str]:
         """Return what a reader of the table must know of its rows."""
-        notes, shared = [], self.experiment.shared
-        for boxes in (True, False):
-            stages = {n for n in ("vision3d", "vision2d") if _boxes(getattr(shared, n)) == boxes}
-            rows = [c.name for c in cells if any(_stage_name(need) in stages for need in c.needs)]
+        notes: list[str] = []
+        kinds: dict[bool, list[str]] = {True: [], False: []}
+        for cell in cells:
+            masks = [m for need in cell.needs if (m := _finding_masks(Path(need))) is not None]
+            if masks:
+                kinds[any(masks)].append(cell.name)
+        for boxes, rows in kinds.items():
+            saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
             if rows:
-                saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
                 notes.append(f"encoders pretrained on training cases, {saw}: {', '.join(rows)}")
         for cell in cells:
             remark = "" if cell.floor else _class_of(cell).remark
             if remark:
                 notes.append(f"{cell.name}: {remark}")
-        return notes
+        return notes + left_out_notes(cell.folder for cell in cells)
 
     def track(self, cells: Sequence[Cell], rows: dict[tuple[str, int], list[Row]]) -> None:
         """Log config, scores and tables: parent run = experiment, child = model x seed."""
@@ -179,9 +189,7 @@ def _class_of(cell: Cell) -> Any:
     return getattr(import_module(module), name)
 
 
-def _boxes(stage: VisionStage | None) -> bool | None:
-    return None if stage is None else stage.boxes
-
-
-def _stage_name(folder: str) -> str:
-    return Path(folder).name.split("-")[0]
+def _finding_masks(stage: Path) -> int | None:
+    """Return how many images with masks an encoder stage had; None for another stage."""
+    masks: int | None = json.loads((stage / "stage.json").read_text("utf-8")).get("finding_masks")
+    return masks

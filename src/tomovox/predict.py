@@ -4,15 +4,20 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import BasePredictionWriter
 
+from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
+from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
+from tomovox.progress import say
 from tomovox.schema import (
+    PREDICTIONS,
     Batch,
     Generated,
     Prediction,
@@ -23,8 +28,67 @@ from tomovox.schema import (
     write_atomically,
 )
 
-PREDICTIONS = "predictions.jsonl"
 PARTIAL = "predictions.partial.jsonl"
+
+
+def answer_all(
+    folder: Path,
+    model: LightningModule,
+    datamodule: M3DDataModule,
+    trainer_arguments: Mapping[str, Any],
+    name: str,
+) -> None:
+    """Answer every record that has no line yet, then sort the lines into predictions.jsonl.
+
+    Of a config's `trainer_arguments` the accelerator, precision and progress bar count: a study is
+    answered by one device. Raises TomovoxError when the folder holds answers to other records.
+    """
+    datamodule.setup("predict")
+    studies = datamodule.predict_studies()
+    records = [record for study in studies for record in study]
+    if (folder / PREDICTIONS).is_file():
+        _check_same(folder / PREDICTIONS, records)
+        say(f"{name} predict: all {len(records)} records are answered already")
+        return
+    list_left_out(folder, datamodule)
+    datamodule.skip(answered(folder, studies))
+    kept = ("accelerator", "precision", "enable_progress_bar")
+    try:
+        trainer = Trainer(
+            **{key: trainer_arguments[key] for key in kept if key in trainer_arguments},
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            callbacks=[PredictionWriter(folder, datamodule.template)],
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise TomovoxError(f"{name}: trainer: {' '.join(str(error).split())}") from None
+    start = time.perf_counter()
+    trainer.predict(model, datamodule=datamodule, return_predictions=False)
+    finish(folder, records)
+    say(f"{name} predict: {len(records)} records, {time.perf_counter() - start:.1f} s")
+
+
+def list_left_out(folder: Path, datamodule: M3DDataModule) -> None:
+    """Write left_out.tsv for what is set up, and say how many records it lists when that is new."""
+    before = count_left_out(folder)
+    write_left_out(folder, datamodule.left_out, datamodule.checked_splits)
+    counts = count_left_out(folder)
+    if counts and counts != before:
+        say(
+            f"[yellow]left out[/yellow], their volumes cannot be read: {in_words(counts)} records; "
+            f"see {folder / LEFT_OUT}"
+        )
+
+
+def _check_same(path: Path, records: Sequence[Record]) -> None:
+    """Raise TomovoxError unless the file answers just these records."""
+    there = {(p.id, p.question, p.reference) for p in read_predictions(path)}
+    if there != {(r.id, r.question, r.reference) for r in records}:
+        raise TomovoxError(
+            f"{path}: answers to other records than the {len(records)} asked for; move it away "
+            f"to predict these"
+        )
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -55,7 +119,7 @@ class PredictionWriter(BasePredictionWriter):
         lines = [
             to_line(
                 Prediction.of(
-                    record, self.template.decode(ids), () if scores is None else scores[i]
+                    record, self.template.decode(ids), () if scores is None else scores[i].tolist()
                 )
             )
             for i, (record, ids) in enumerate(

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.console import Console
 
+from tomovox.schema import TomovoxError
+
 if TYPE_CHECKING:
     from lightning import LightningModule, Trainer
 
@@ -59,13 +61,21 @@ def say_step(name: str, trainer: Trainer, *_: Any) -> None:
 def fit(
     trainer: Trainer, module: LightningModule, name: str, quiet: bool, **data: Any
 ) -> dict[str, float]:
-    """Fit and return the last logged figures; with `quiet`, lines instead of a bar."""
+    """Fit and return the last logged figures; with `quiet`, lines instead of a bar.
+
+    Raises TomovoxError when training ended before its steps were done.
+    """
     from lightning.pytorch.callbacks import LambdaCallback
 
     if quiet:
         lines = LambdaCallback(on_train_batch_end=partial(say_step, name))
         trainer.callbacks.append(lines)  # type: ignore[attr-defined]
     trainer.fit(module, **data)
+    if trainer.global_step < trainer.max_steps:
+        raise TomovoxError(
+            f"{name}: ended after {trainer.global_step} of {trainer.max_steps} steps; is there "
+            f"enough data for one batch?"
+        )
     return {k: round(float(v), 4) for k, v in trainer.callback_metrics.items()}
 
 

@@ -21,6 +21,9 @@ from torch import Tensor
 IGNORE = -100
 """Label of a position that carries no loss, as in torch.nn.functional.cross_entropy."""
 
+PREDICTIONS = "predictions.jsonl"
+"""The file of a RUN folder that holds one line per answered record."""
+
 LETTERS = "ABCD"
 """The letters of a closed question's choices, in the order of columns Choice A to Choice D."""
 
@@ -73,11 +76,11 @@ class Record:
 class Studies:
     """u studies of one or more series each; intensities lie in [0, 1].
 
-    `study` is the row (0 to u-1) of each series. `plane` and `phase` may be empty strings: withheld
-    or unknown.
+    Series may differ in size. `study` is the row (0 to u-1) of each series. `plane` and `phase` may
+    be empty strings: withheld or unknown.
     """
 
-    voxels: list[Float[Tensor, "1 D H W"]]
+    voxels: list[Float[Tensor, "1 _D _H _W"]]
     study: Int[Tensor, "s"]
     plane: list[str] = field(default_factory=list)
     phase: list[str] = field(default_factory=list)

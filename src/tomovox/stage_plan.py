@@ -19,10 +19,15 @@ from tomovox.data.phantom import write_phantom
 from tomovox.data.prompts import Template
 from tomovox.data.sample import write_sample
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
+from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.progress import say
 from tomovox.schema import TomovoxError
 
-WEIGHTS = "model.safetensors"
+VERSION = 1
+"""Raised when the way a stage is made changes: older folders are then not taken for it."""
+
+READ_BY_LANGUAGE = ("template", "tasks", "mix", "train_split", "limit", "on_bad_volume")
+READ_BY_VISION = ("train_split", "limit", "on_bad_volume")
 LATER = ("weights", "frozen", "train", "tap", "lora")
 """Settings of a part that do not change what its shared stage makes."""
 
@@ -62,11 +67,12 @@ class SharedStages:
 
 @dataclass
 class StageJob:
-    """One shared stage to make: what, with which model's config, and where its weights go."""
+    """One shared stage to make: of which part, on which data, and where its weights go."""
 
     name: str
     stage: LanguageStage | VisionStage
-    config: Config
+    part: Config
+    data: Config
     folder: Path
     seed: int
     finding_classes: list[str] | None
@@ -75,20 +81,24 @@ class StageJob:
     @property
     def done(self) -> bool:
         """Whether the weights are there."""
-        return (self.folder / WEIGHTS).is_file()
+        return (self.folder / WEIGHTS_FILE).is_file()
 
 
 class StagePlan:
     """Where the shared things of an experiment lie under `folder`, and how to make them."""
 
-    def __init__(self, folder: Path, source: DataSource, stages: SharedStages, seed: int):
-        self.folder, self.source, self.stages, self.seed = folder, source, stages, seed
+    def __init__(
+        self, folder: Path, source: DataSource, stages: SharedStages, seed: int, threads: int = 1
+    ):
+        self.folder, self.source, self.stages = folder, source, stages
+        self.seed, self.threads = seed, threads
+        self._digest: str | None = None
 
     def data_root(self, workers: int) -> Path:
         """Return the data root; phantom and sample are written once per set of arguments."""
         source = self.source
         if source.root is not None:
-            return Path(source.root)
+            return Path(source.root).absolute()
         if source.sample is not None:
             root = self.folder / f"sample-{key_of(source.sample.shape)}"
             if not (root / "sample.json").is_file():
@@ -105,21 +115,23 @@ class StagePlan:
             write_phantom(root, **arguments, workers=workers)
         return root
 
-    def tokenizer(self, root: Path) -> Path:
+    def tokenizer(self, root: Path, data: Config) -> Path:
         """Return the folder of the word tokenizer of the training texts."""
-        folder = self.folder / f"tokenizer-{key_of(self._data_key(root))}"
+        chosen = {k: data[k] for k in ("tasks", "train_split") if data.get(k)}
+        folder = self.folder / f"tokenizer-{key_of([self.data_key(root), chosen])}"
         if not folder.is_dir():
             temporary = folder.with_name(f".{folder.name}.tmp")
             shutil.rmtree(temporary, ignore_errors=True)
-            datamodule = M3DDataModule(str(root), Template())
+            datamodule = M3DDataModule(str(root), Template(), **chosen)
             save_tokenizer(build_word_tokenizer(datamodule.train_texts()), temporary)
             temporary.rename(folder)
         return folder
 
-    def _data_key(self, root: Path) -> Any:
-        """Return what the data are: the arguments that made them, or a digest of annotations."""
+    def data_key(self, root: Path) -> Any:
+        """Return what the data are: the arguments that made them, or a digest of a user's files."""
         if self.source.root is not None:
-            return annotations_digest(root)
+            self._digest = self._digest or files_digest(root)
+            return self._digest
         if self.source.sample is not None:
             return ["sample", self.source.sample.shape]
         return asdict(self.source)
@@ -128,44 +140,50 @@ class StagePlan:
         """Return the config with data root, tokenizer and shared weights filled in, and the jobs.
 
         A part gets a stage when the experiment has one of its name and the model's YAML names no
-        weights for it.
+        weights for it. Raises TomovoxError when the prompt would tell the answer.
         """
         template = {"class_path": "tomovox.data.prompts.Template", "init_args": {}}
         config = merged({"data": {"template": template}}, config, {"data": {"root": str(root)}})
         arguments = config["data"]["template"]["init_args"]
+        if arguments.get("text_only"):
+            raise TomovoxError("data.template.text_only belongs to text-only stages; remove it")
         if self.stages.tokenizer and not arguments.get("tokenizer"):
-            arguments = {**arguments, "tokenizer": str(self.tokenizer(root))}
-            config = merged(config, {"data": {"template": {"init_args": arguments}}})
+            tokenizer = {"tokenizer": str(self.tokenizer(root, config["data"]))}
+            config = merged(config, {"data": {"template": {"init_args": tokenizer}}})
         parts: Config = config["model"].get("init_args", {})
         weights, jobs = {}, []
         for name in ("language", "vision3d", "vision2d"):
             stage, part = getattr(self.stages, name), parts.get(name)
             if stage is None or part is None or part.get("weights") or part.get("name"):
                 continue
-            given = {k: v for k, v in part.items() if k not in LATER}
-            key = [name, given, asdict(stage), self._data_key(root), self.seed]
-            data = config["data"]
-            if name == "language":
-                key += [Path(arguments["tokenizer"]).name]
-                key += [data.get(k) for k in ("train_split", "tasks", "mix", "limit")]
-            else:
-                key += [data.get("train_split"), self.stages.finding_classes]
-            folder = self.folder / f"{name}-{key_of(key)}"
-            weights[name] = {"weights": str(folder)}
-            jobs.append(
-                StageJob(name, stage, config, folder, self.seed, self.stages.finding_classes)
-            )
+            job = self._job(name, stage, part, config["data"], root)
+            weights[name] = {"weights": str(job.folder)}
+            jobs.append(job)
         return merged(config, {"model": {"init_args": weights}}), jobs
 
+    def _job(
+        self, name: str, stage: LanguageStage | VisionStage, part: Config, data: Config, root: Path
+    ) -> StageJob:
+        """Return the job of a stage; its folder names all that the result depends on."""
+        part = {k: v for k, v in part.items() if k not in LATER}
+        used = READ_BY_LANGUAGE if name == "language" else READ_BY_VISION
+        data = {k: v for k, v in data.items() if k in used} | {"seed": self.seed}
+        classes = self.stages.finding_classes
+        content = [VERSION, name, part, data, asdict(stage), self.seed, self.threads]
+        content += [self.data_key(root)] + ([] if name == "language" else [classes])
+        for_key = json.dumps(content, default=str).replace(f"{self.folder}/", "")
+        folder = self.folder / f"{name}-{key_of(for_key)}"
+        return StageJob(name, stage, part, {**data, "root": str(root)}, folder, self.seed, classes)
 
-def annotations_digest(root: Path) -> str:
-    """Return a digest of a root's tables and split files; reports and volumes are not read."""
-    files = [*root.glob("M3D_Cap_npy/*.json"), *root.glob("M3D-VQA/*.csv")]
-    files += [*root.glob("M3D_Seg_npy/*.json"), *root.glob("M3D_Seg_npy/*/*.json")]
+
+def files_digest(root: Path) -> str:
+    """Return a digest of a user's data: tables and reports by content, arrays by size and time."""
     content = hashlib.blake2b(digest_size=16)
-    for file in sorted(files):
+    for file in sorted(p for p in root.rglob("*") if p.suffix in (".json", ".csv", ".txt", ".npy")):
         content.update(file.relative_to(root).as_posix().encode() + b"\0")
-        content.update(file.read_bytes())
+        stat = file.stat()
+        size_and_time = f"{stat.st_size} {stat.st_mtime_ns}".encode()
+        content.update(size_and_time if file.suffix == ".npy" else file.read_bytes())
     return content.hexdigest()
 
 

@@ -14,15 +14,17 @@ from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.datamodule import TASKS
+from tomovox.data.dataset import group_by_study
 from tomovox.data.records import read_records
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
+from tomovox.left_out import write_left_out
 from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
-from tomovox.models.weights import untied_state
+from tomovox.models.weights import WEIGHTS_FILE, untied_state
 from tomovox.progress import PLAIN_TRAINER, fit, say
 from tomovox.schema import Task, TomovoxError, write_atomically
-from tomovox.stage_plan import LATER, LanguageStage, StageJob, VisionStage
+from tomovox.stage_plan import LanguageStage, StageJob, VisionStage
 
 FACT_LAYOUT = "<image>{fact}. {question} Answer:"
 
@@ -44,64 +46,78 @@ def make_stage(job: StageJob) -> None:
 
 def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dict[str, float]]:
     """Train on single facts first, then on whole reports; both stand where the image will."""
-    language = {k: v for k, v in job.config["model"]["init_args"]["language"].items()}
-    language.pop("train", None)
+    tasks = job.data.get("tasks") or list(TASKS)
+    facts = [task for task in tasks if task != Task.REPORT]
+    part = job.part
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for layout, steps, tasks in (
-            (FACT_LAYOUT, stage.fact_steps, ["vqa_closed", "vqa_open"]),
-            (stage.layout, stage.max_steps, job.config["data"].get("tasks")),
+        for layout, steps, asked in (
+            (FACT_LAYOUT, stage.fact_steps if facts else 0, facts),
+            (stage.layout, stage.max_steps, tasks),
         ):
-            if steps == 0:
-                continue
-            data = merged(
-                job.config["data"],
-                {
-                    "template": {"init_args": {"layout": layout}},
-                    "batch_size": stage.batch_size,
-                    "questions_per_study": stage.questions_per_study,
-                    "shuffle_choices": True,
-                },
-                {"tasks": tasks} if tasks else {},
-            )
-            data["mix"] = {
-                k: v for k, v in (data.get("mix") or {}).items() if k in (tasks or TASKS)
-            }
-            optimizer = {"lr": stage.lr, "weight_decay": 0.01, "betas": [0.9, 0.98]}
-            optimizer |= {"warmup": 0.1, "floor": 0.1}
-            model = {
-                "class_path": "tomovox.models.floors.BlindLM",
-                "init_args": {"language": language, "optimizer": optimizer},
-            }
-            config = {"seed_everything": job.seed, "model": model, "data": data}
-            cli = instantiate(
-                config | {"trainer": trainer_arguments(steps, job.quiet)}, "shared stage language"
-            )
-            figures |= fit(cli.trainer, cli.model, "language", job.quiet, datamodule=cli.datamodule)
-            save_stage(cli.model.language, Path(scratch))
-            language = {**language, "weights": scratch}
+            if steps:
+                cli = instantiate(_text_only(job, stage, part, layout, steps, asked), "language")
+                data = {"datamodule": cli.datamodule}
+                figures |= fit(cli.trainer, cli.model, "language", job.quiet, **data)
+                save_stage(cli.model.language, Path(scratch))
+                part = {**job.part, "weights": scratch}
         return cli.model.language, figures
 
 
+def _text_only(
+    job: StageJob, stage: LanguageStage, part: Config, layout: str, steps: int, tasks: list[str]
+) -> Config:
+    """Return the config of BlindLM on prompts that hold what the image shows, in words."""
+    data = merged(
+        job.data,
+        {
+            "template": {"init_args": {"layout": layout, "text_only": True}},
+            "tasks": tasks,
+            "batch_size": stage.batch_size,
+            "questions_per_study": stage.questions_per_study,
+            "shuffle_choices": True,
+        },
+    )
+    data["mix"] = {k: v for k, v in (data.get("mix") or {}).items() if k in tasks}
+    optimizer = {"lr": stage.lr, "weight_decay": 0.01, "betas": [0.9, 0.98]}
+    optimizer |= {"warmup": 0.1, "floor": 0.1}
+    return {
+        "seed_everything": job.seed,
+        "model": {
+            "class_path": "tomovox.models.floors.BlindLM",
+            "init_args": {"language": part, "optimizer": optimizer},
+        },
+        "data": data,
+        "trainer": trainer_arguments(steps, job.quiet),
+    }
+
+
 def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[str, float]]:
-    arguments = dict(job.config["model"]["init_args"][job.name])
-    for later in LATER:  # rows that read the encoder at different places share it
-        arguments.pop(later, None)
     made_by = ViT3DConfig if job.name == "vision3d" else SliceEncoderConfig
     try:
-        encoder = made_by(**_tuples(arguments))
+        encoder = made_by(**_tuples(job.part))
     except TypeError as error:
         raise TomovoxError(f"model.init_args.{job.name}: {error}") from None
     seed_everything(job.seed, verbose=False)
-    data = job.config["data"]
-    root = Path(data["root"])
-    records = read_records(root, Task.VQA_CLOSED, data.get("train_split", "train"))
+    root = Path(job.data["root"])
+    records = read_records(root, Task.VQA_CLOSED, job.data.get("train_split", "train"))
+    studies = group_by_study(records)[: job.data.get("limit")]
+    records = [record for study in studies for record in study]
     heads = answer_heads(records)
     masks = finding_masks(root, job.finding_classes) if stage.boxes else FindingMasks([], {})
+    on_bad_volume = job.data.get("on_bad_volume", "raise")
+    dataset = VisionDataset(root, records, heads, masks, on_bad_volume)
+    left_out = [("train", *record) for record in dataset.left_out]
+    write_left_out(job.folder, left_out, ["train"])
+    if len(dataset) < stage.batch_size:
+        raise TomovoxError(
+            f"{root}: {len(dataset)} volumes with closed questions are fewer than shared."
+            f"{job.name}.batch_size {stage.batch_size}; lower it"
+        )
     classes = len(masks.classes) + 1 if masks.classes else 0
     module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
     loader: DataLoader[Any] = DataLoader(
-        VisionDataset(root, records, heads, masks),  # type: ignore[arg-type]
+        dataset,  # type: ignore[arg-type]
         batch_size=stage.batch_size,
         shuffle=True,
         drop_last=True,
@@ -110,6 +126,7 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     )
     trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
     figures = fit(trainer, module, job.name, job.quiet, train_dataloaders=loader)
+    figures |= {"finding_masks": len(masks.masks), "left_out": len(left_out)}
     return module.encoder, figures
 
 
@@ -131,21 +148,31 @@ def save_stage(module: torch.nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / ".model.tmp"
     save_file({k: v.contiguous() for k, v in untied_state(module).items()}, temporary)
-    temporary.replace(folder / "model.safetensors")
+    temporary.replace(folder / WEIGHTS_FILE)
 
 
-def collate_vision(items: Iterable[tuple[Any, Any, Any]]) -> VisionBatch:
-    """Stack volumes, answers and finding labels; a volume without mask is all UNKNOWN."""
+def collate_vision(items: Iterable[tuple[Any, Any, Any, str]]) -> VisionBatch:
+    """Stack volumes, answers and finding labels; a volume without mask is all UNKNOWN.
+
+    Raises TomovoxError naming both sizes and their records when two volumes differ.
+    """
     rows = list(items)
+    size, first = rows[0][0].shape[1:], rows[0][3]
+    for voxels, _, _, record in rows:
+        if voxels.shape[1:] != size:
+            raise TomovoxError(
+                f"a batch mixes volumes of {size} (record {first}) and {voxels.shape[1:]} (record "
+                f"{record}): prepare the data to one size (tomovox data prepare)"
+            )
     findings = [
         torch.full(voxels.shape[1:], UNKNOWN, dtype=torch.uint8)
         if labels is None
         else torch.from_numpy(labels)
-        for voxels, _, labels in rows
+        for voxels, _, labels, _ in rows
     ]
     return VisionBatch(
-        torch.stack([torch.from_numpy(voxels) for voxels, _, _ in rows]),
-        torch.stack([torch.from_numpy(answers) for _, answers, _ in rows]),
+        torch.stack([torch.from_numpy(voxels) for voxels, *_ in rows]),
+        torch.stack([torch.from_numpy(answers) for _, answers, *_ in rows]),
         torch.stack(findings),
     )
 

@@ -143,7 +143,14 @@ def test_left_out_questions_are_listed(full):
     (full.root / full.image(2)).unlink()
     data = ready(full, "fit", on_bad_volume="list")
     assert len(data.left_out) == 7
-    assert all("000002" in reason for _, reason in data.left_out)
+    assert all("000002" in reason for _, _, reason in data.left_out)
+
+
+def test_what_is_left_out_is_listed_by_split(full):
+    (full.root / full.image(2)).unlink()
+    data = ready(full, None, on_bad_volume="list")
+    assert {split for split, _, _ in data.left_out} == {"train"}
+    assert data.checked_splits == ("train", "val", "test")
 
 
 def test_a_second_setup_lists_nothing_twice(full):

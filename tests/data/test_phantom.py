@@ -192,7 +192,6 @@ def test_progress_counts_the_cases(tmp_path: Path):
     [
         ({"cases": 0}, "cases=0"),
         ({"seed": -1}, "seed=-1"),
-        ({"shape": (32, 64)}, "shape="),
         ({"shape": (32, 8, 64)}, "shape="),
         ({"difficulty": "odd"}, "difficulty='odd': give one of easy, base, hard"),
         ({"test_cases": 3, "val_cases": 1}, "test_cases=3, val_cases=1"),

@@ -261,3 +261,15 @@ def test_a_tokenizer_without_end_token_is_refused():
 def test_a_template_reaches_a_worker_process(template):
     copy = pickle.loads(pickle.dumps(template))
     assert copy.encode(record(), answer=True) == template.encode(record(), answer=True)
+
+
+@pytest.mark.parametrize("slot", ["{fact}", "{context}"])
+def test_a_layout_that_tells_the_answer_needs_text_only(slot):
+    with pytest.raises(TomovoxError, match="tells the answer"):
+        Template(layout=f"<image>{slot} {{question}}")
+
+
+def test_nothing_is_predicted_from_a_prompt_that_tells_the_answer():
+    template = Template(layout="<image>{fact} {question}", text_only=True)
+    with pytest.raises(TomovoxError, match="cannot be predicted from"):
+        template.collate([], [], train=False)

@@ -188,7 +188,7 @@ def test_a_bad_list_of_masks_is_named_in_one_line(root, content, fault):
 
 def test_a_mask_of_another_size_than_its_image_is_named(root):
     np.save(root / "M3D_Seg_npy/9000/x/mask_1.npy", np.ones((1, 3, 4, 4), bool))
-    with pytest.raises(TomovoxError, match=r"mask_1\.npy: a mask of shape"):
+    with pytest.raises(TomovoxError, match=r"mask_1\.npy .*: a mask of shape"):
         finding_masks(root).labels(root, "one.npy", SHAPE)
 
 
@@ -199,8 +199,24 @@ def test_an_item_is_one_volume_with_all_its_answers_and_labels(root):
     records = [closed("plane", PLANES, "A", "one.npy"), closed("plane", PLANES, "B", "two.npy")]
     records.append(closed("organ", LIVER.choices, "B", "one.npy"))
     dataset = VisionDataset(root, records, HEADS, finding_masks(root))
-    voxels, answers, labels = dataset[0]
+    voxels, answers, labels, record = dataset[0]
     assert len(dataset) == 2
     assert voxels.shape == (1, *SHAPE) and labels.shape == SHAPE
     assert answers.tolist() == [0, 0]
+    assert record == records[0].id
     assert dataset[1][2] is None
+
+
+def test_an_unreadable_volume_is_left_out_with_its_questions_when_asked_to(root):
+    records = [closed("plane", PLANES, "A", "one.npy"), closed("plane", PLANES, "B", "two.npy")]
+    (root / "one.npy").write_bytes((root / "one.npy").read_bytes()[:100])
+    dataset = VisionDataset(root, records, HEADS, FindingMasks([], {}), on_bad_volume="list")
+    assert [name for name, _ in dataset.left_out] == [records[0].id]
+    assert len(dataset) == 1 and dataset[0][0].shape == (1, *SHAPE)
+
+
+def test_an_unreadable_volume_is_named_by_default(root):
+    (root / "one.npy").write_bytes(b"")
+    records = [closed("plane", PLANES, "A", "one.npy")]
+    with pytest.raises(TomovoxError, match=r"one\.npy"):
+        VisionDataset(root, records, HEADS, FindingMasks([], {}))[0]

@@ -1,36 +1,11 @@
 """Is BLEU pooled as a corpus metric must be, and do sacrebleu and torchmetrics agree?"""
 
 import math
-import random
 
 import pytest
+from drawn_texts import texts
 
 from tomovox.metrics.bleu import bleu_counts, bleu_of_counts, corpus_bleu, sentence_bleu
-
-WORDS = [
-    "the",
-    "liver",
-    "shows",
-    "a",
-    "3.2",
-    "cm",
-    "cyst,",
-    "no",
-    "free",
-    "fluid",
-    "is",
-    "seen;",
-    "left-sided",
-    "kidney",
-    "(T2)",
-    "&amp;",
-    "5-mm",
-]
-
-
-def texts(seed: int, count: int = 80) -> list[str]:
-    draw = random.Random(seed)
-    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

@@ -1,6 +1,8 @@
 """Does the parser read what an answer says, and nothing that it does not say?"""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tomovox.metrics.choices import (
     choice_accuracy,
@@ -9,7 +11,7 @@ from tomovox.metrics.choices import (
     parse_choice,
     reference_letter,
 )
-from tomovox.schema import TomovoxError
+from tomovox.schema import LETTERS, TomovoxError
 
 ORGANS = ("liver", "spleen", "left kidney", "kidney")
 NUMBERS = ("5 cm", "3.5 cm")
@@ -158,3 +160,25 @@ def test_an_answer_without_choice_is_wrong_and_unparsed():
 def test_a_reference_without_letter_is_refused(reference):
     with pytest.raises(TomovoxError, match="does not start with A, B, C or D"):
         reference_letter(reference)
+
+
+# ---- any text --------------------------------------------------------------------------------
+
+# The same examples at every run: a test must not depend on luck or on what an earlier run stored.
+ALWAYS_THE_SAME = settings(derandomize=True, database=None, deadline=None, max_examples=300)
+WORD = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=9)
+PHRASE = st.lists(WORD, min_size=1, max_size=3).map(" ".join)
+FOUR = st.lists(PHRASE, min_size=4, max_size=4, unique=True)
+
+
+@ALWAYS_THE_SAME
+@given(st.text(), st.lists(st.text(), max_size=4))
+def test_any_text_names_a_letter_of_its_choices_or_none(text, choices):
+    assert parse_choice(text, choices) in {None, *(LETTERS[: len(choices)] if choices else LETTERS)}
+
+
+@ALWAYS_THE_SAME
+@given(FOUR, st.sampled_from(LETTERS), st.sampled_from(["{0}", "{0}.", "({0})", "{0}. {1}"]))
+def test_the_published_forms_of_an_answer_name_their_letter(choices, letter, form):
+    text = form.format(letter, choices[LETTERS.index(letter)])
+    assert parse_choice(text, choices) == letter

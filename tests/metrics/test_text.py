@@ -5,35 +5,12 @@ import random
 from pathlib import Path
 
 import pytest
+from drawn_texts import texts
 
 from tomovox.metrics import text
 from tomovox.metrics.bleu import sentence_bleu
 
 GOLDEN = json.loads((Path(__file__).parent / "text_metrics.json").read_text(encoding="utf-8"))
-WORDS = [
-    "the",
-    "liver",
-    "shows",
-    "a",
-    "3.2",
-    "cm",
-    "cyst,",
-    "no",
-    "free",
-    "fluid",
-    "is",
-    "seen",
-    "in",
-    "left",
-    "kidney",
-    "lesions",
-    "Lesion",
-]
-
-
-def sentences(seed: int, count: int) -> list[str]:
-    draw = random.Random(seed)
-    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 25))) for _ in range(count)]
 
 
 def columns() -> tuple[list[str], list[str]]:
@@ -65,7 +42,7 @@ def test_the_values_are_those_of_the_published_scripts(name):
 def test_rouge_agrees_with_rouge_score():
     from rouge_score.rouge_scorer import RougeScorer
 
-    predictions, references = sentences(1, 60), sentences(2, 60)
+    predictions, references = texts(1, 60), texts(2, 60)
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
     pairs = zip(predictions, references, strict=True)
     theirs = [scorer.score(reference, prediction) for prediction, reference in pairs]

@@ -1,29 +1,31 @@
 """Laws that every VolumeLM obeys."""
 
 import inspect
+from typing import get_args
 
 import pytest
 import torch
-from tiny_models import MAKERS, VOCABULARY, batch_of, language, make, vision2d, volumes
+from tiny_models import (
+    CLOSE,
+    MAKERS,
+    QUESTIONS,
+    VOCABULARY,
+    asked,
+    language,
+    last_logits,
+    make,
+    vision2d,
+    vision3d,
+    volumes,
+)
 
 from tomovox.models.checkpoint import load_trained, save_trained
 from tomovox.models.med2e3 import Med2E3
-from tomovox.models.ms_vlm import MSVLM
-from tomovox.schema import IGNORE, Batch, TomovoxError
+from tomovox.models.tgis import Scoring
+from tomovox.schema import IGNORE, TomovoxError
 
-QUESTIONS = [[5, 6, 7], [8, 9, 10, 11, 12], [13, 14], [5, 9, 30, 2]]
-CLOSE = {"atol": 2e-5, "rtol": 1e-4}
 SIGHTED = sorted(set(MAKERS) - {"blind"})
-
-
-def last_logits(model, batch: Batch) -> torch.Tensor:
-    """Logits after the last prompt token of left-padded rows."""
-    with torch.no_grad():
-        return model(batch)[:, -1]
-
-
-def asked(voxels: list[torch.Tensor], rows: list[list[int]], asks: list[int], **keys) -> Batch:
-    return batch_of(voxels, list(range(len(voxels))), rows, None, asks, left=True, **keys)
+SCORINGS = get_args(Scoring)
 
 
 def test_batch_of_two_equals_two_batches_of_one(name):
@@ -62,8 +64,19 @@ def test_each_question_reads_its_own_study(name):
     torch.testing.assert_close(straight, crossed.flip(0), **CLOSE)
 
 
-def test_perceive_sees_no_text(name):
+def test_perceive_takes_no_text(name):
     assert list(inspect.signature(make(name).perceive).parameters) == ["studies"]
+
+
+def test_other_text_leaves_the_percept_as_it_was(name, monkeypatch):
+    model, voxels = make(name), list(volumes(2))
+    percepts, perceive = [], model.perceive
+    monkeypatch.setattr(model, "perceive", lambda s: percepts.append(perceive(s)) or percepts[-1])
+    for rows in (QUESTIONS[:2], QUESTIONS[2:]):
+        last_logits(model, asked(voxels, rows, [0, 1]))
+    first, second = (percept.features for percept in percepts)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_labels_never_fall_on_visual_positions(name, two_questions):
@@ -74,15 +87,39 @@ def test_labels_never_fall_on_visual_positions(name, two_questions):
     assert (spliced.labels != IGNORE).sum() == (two_questions.labels != IGNORE).sum()
 
 
+def gradients(model, batch) -> tuple[set[str], set[str]]:
+    """Return the names of the parameters that train, and of those with a gradient that is not 0."""
+    model.train().log = lambda *a, **k: None
+    model.training_step(batch, 0).backward()
+    named = dict(model.named_parameters())
+    training = {key for key, p in named.items() if p.requires_grad}
+    moved = {key for key, p in named.items() if p.grad is not None and p.grad.any()}
+    return training, moved
+
+
 def test_what_trains_gets_a_gradient_and_what_is_frozen_none(name, two_questions):
-    model = make(name).train()
-    model.log = lambda *a, **k: None
-    model.training_step(two_questions, 0).backward()
-    for key, parameter in model.named_parameters():
-        frozen = key.split(".")[0] in model.encoders
-        assert parameter.requires_grad != frozen
-        if not frozen:
-            assert parameter.grad is not None, key
+    model = make(name)
+    training, moved = gradients(model, two_questions)
+    frozen = {k for k, _ in model.named_parameters() if k.split(".")[0] in model.encoders}
+    assert training == moved == {k for k, _ in model.named_parameters()} - frozen
+
+
+@pytest.mark.parametrize("tokens", ["both", "3d", "2d"])
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_of_every_ablation_of_med2e3_exactly_what_trains_gets_a_gradient(
+    scoring, tokens, two_questions
+):
+    seeing = {"vision3d": vision3d(frozen=False), "vision2d": vision2d(frozen=False)}
+    model = make("med2e3", scoring=scoring, score_norm="layer", tokens=tokens, **seeing)
+    training, moved = gradients(model, two_questions)
+    unread = {key for key in training if "vision2d.body.pool" in key}  # its CLS vector is not used
+    assert training - unread == moved
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_the_text_projection_trains_exactly_where_the_question_is_read(scoring, two_questions):
+    _, moved = gradients(make("med2e3", scoring=scoring), two_questions)
+    assert ("tgis.text_mlp.weight" in moved) == (scoring in ("tgis", "top_k"))
 
 
 @pytest.mark.parametrize("sighted", SIGHTED)
@@ -129,67 +166,10 @@ def test_slice_scores_sum_to_one_in_training_too(two_questions):
     torch.testing.assert_close(visual.slice_scores.sum(-1), torch.ones(2))
 
 
-@pytest.mark.parametrize("scoring", ["uniform", "gaussian", "random", "top_k"])
+@pytest.mark.parametrize("scoring", SCORINGS)
 def test_ablated_scores_sum_to_one(scoring, two_questions):
     _, visual = make("med2e3", scoring=scoring).read(two_questions)
     torch.testing.assert_close(visual.slice_scores.sum(-1), torch.ones(2))
-
-
-@pytest.mark.parametrize("depth", [1, 2, 7, 40])
-def test_ms_vlm_reads_any_number_of_slices(depth):
-    model = make("ms_vlm")
-    logits = last_logits(model, asked(list(volumes(1, depth=depth)), QUESTIONS[:1], [0]))
-    assert torch.isfinite(logits).all()
-
-
-def test_ms_vlm_reads_512_slices_and_subsamples_above():
-    model = make("ms_vlm")
-    for depth in (512, 600):
-        voxels = [torch.rand(1, depth, 16, 16, generator=torch.Generator().manual_seed(0))]
-        percept = model.perceive(asked(voxels, QUESTIONS[:1], [0]).studies)
-        assert percept.features["cls"].shape[1] == 512
-
-
-def test_ms_vlm_padding_to_a_longer_study_changes_nothing():
-    model = make("ms_vlm")
-    short, long = volumes(1, depth=3)[0], volumes(1, depth=11)[0]
-    alone = last_logits(model, asked([short], QUESTIONS[:1], [0]))
-    beside = last_logits(model, asked([short, long], [QUESTIONS[0]] * 2, [0, 1]))
-    torch.testing.assert_close(alone, beside[:1], **CLOSE)
-
-
-def order_changes_logits(positions: str) -> float:
-    model = _ms_vlm(positions)
-    (a,) = volumes(1)
-    flipped = a.flip(1)
-    x = last_logits(model, asked([a], QUESTIONS[:1], [0]))
-    return float((x - last_logits(model, asked([flipped], QUESTIONS[:1], [0]))).abs().max())
-
-
-def _ms_vlm(positions: str) -> MSVLM:
-    torch.manual_seed(3)
-    model = MSVLM(
-        vision2d=vision2d(),
-        width=32,
-        layers=1,
-        heads=2,
-        latents=4,
-        resampler_layers=1,
-        positions=positions,
-        language=language(),
-        vocabulary=VOCABULARY,
-    )
-    model.configure_model()
-    return model.eval()
-
-
-def test_without_positions_ms_vlm_ignores_slice_order():
-    assert order_changes_logits("none") < 1e-4
-
-
-@pytest.mark.parametrize("positions", ["suite", "index"])
-def test_with_positions_ms_vlm_sees_slice_order(positions):
-    assert order_changes_logits(positions) > 1e-4
 
 
 def test_2d_only_med2e3_has_no_shared_tokens(two_questions):
@@ -197,3 +177,18 @@ def test_2d_only_med2e3_has_no_shared_tokens(two_questions):
     assert isinstance(model, Med2E3)
     _, visual = model.read(two_questions)
     assert visual.shared.shape[1] == 0 and visual.own is not None
+
+
+@pytest.mark.parametrize("stacked", ["med2e3", "m3d_lamed"])
+def test_a_study_of_three_series_is_refused_where_one_is_read(stacked):
+    series = asked(list(volumes(3)), QUESTIONS[:1], [0], study=[0, 0, 0])
+    with pytest.raises(TomovoxError, match="needs one series of one size per study"):
+        make(stacked)(series)
+
+
+def test_the_seed_of_random_scores_is_an_argument_of_med2e3(two_questions):
+    def scores(seed: int) -> torch.Tensor:
+        model = make("med2e3", scoring="random", scoring_seed=seed)
+        return model.read(two_questions)[1].slice_scores
+
+    assert torch.equal(scores(1), scores(1)) and not torch.equal(scores(1), scores(2))

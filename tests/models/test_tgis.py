@@ -146,3 +146,14 @@ def test_top_k_keeps_the_slices_that_the_method_scores_highest():
     _, full = scoring().eval()(keys, text)
     _, kept = scoring(scoring="top_k", top_k=3).eval()(keys, text)
     assert torch.equal(kept, keep_top(full, 3))
+
+
+def test_keep_top_shares_in_training_follow_the_scores():
+    scores = torch.tensor([[0.1, 0.4, 0.2, 0.3]])
+    kept = keep_top(scores, 2, hard=False)
+    torch.testing.assert_close(kept, torch.tensor([[0.0, 4 / 7, 0.0, 3 / 7]]))
+
+
+@pytest.mark.parametrize("kind", PRIORS)
+def test_a_prior_trains_nothing(kind):
+    assert not any(p.requires_grad for p in scoring(scoring=kind, score_norm="layer").parameters())

@@ -15,6 +15,8 @@ from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.schema import IGNORE, Batch, Questions, Record, Studies, Task, Vocabulary
 
+QUESTIONS = [[5, 6, 7], [8, 9, 10, 11, 12], [13, 14], [5, 9, 30, 2]]
+CLOSE = {"atol": 2e-5, "rtol": 1e-4}
 VOCABULARY = Vocabulary(size=40, placeholder=39, pad=0, eos=1)
 ARCHITECTURE = {
     "hidden_size": 32,
@@ -47,7 +49,7 @@ def vision2d(**changes) -> SliceEncoderConfig:
 
 
 MAKERS: dict[str, Callable[..., VolumeLM]] = {
-    "med2e3": lambda **k: Med2E3(vision3d=vision3d(), vision2d=vision2d(), **k),
+    "med2e3": lambda **k: Med2E3(**({"vision3d": vision3d(), "vision2d": vision2d()} | k)),
     "m3d_lamed": lambda **k: M3DLaMed(vision3d=vision3d(), **k),
     "ms_vlm": lambda **k: MSVLM(
         vision2d=vision2d(), width=32, layers=1, heads=2, latents=4, resampler_layers=1, **k
@@ -100,3 +102,21 @@ def batch_of(
     ]
     studies = Studies(voxels, torch.tensor(study), [""] * len(voxels), [""] * len(voxels))
     return Batch(studies, questions, ids, mask, labels if answers else None, records)
+
+
+def asked(
+    voxels: list[torch.Tensor],
+    rows: list[list[int]],
+    asks: list[int],
+    study: list[int] | None = None,
+    **keys: int,
+) -> Batch:
+    """Return left-padded prompts about the studies `asks`; each series is a study unless given."""
+    study = list(range(len(voxels))) if study is None else study
+    return batch_of(voxels, study, rows, None, asks, left=True, **keys)
+
+
+def last_logits(model: VolumeLM, batch: Batch) -> torch.Tensor:
+    """Logits after the last prompt token of left-padded rows."""
+    with torch.no_grad():
+        return model(batch)[:, -1]

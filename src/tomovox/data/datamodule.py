@@ -32,8 +32,6 @@ TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
 class M3DDataModule(LightningDataModule):
     """M3D-Cap and M3D-VQA as studies with their questions.
 
-    `left_out` lists (record id, reason) of every question that 'list' dropped; nothing is replaced.
-
     Args:
         root: data root, the folder that holds M3D_Cap_npy and M3D-VQA.
         template: makes the prompts. Without a tokenizer it gets a word tokenizer, built from the
@@ -54,7 +52,7 @@ class M3DDataModule(LightningDataModule):
         augment: turn, flip and rescale training volumes as published. Off, because turns and flips
             falsify the plane, and left and right, that questions and reports name.
         on_bad_volume: 'raise' on an unreadable volume, or 'list': check all volumes in setup and
-            leave out, and list, the questions of the bad ones.
+            leave out the questions of the bad ones; nothing is put in their place (`left_out`).
     """
 
     def __init__(
@@ -91,7 +89,6 @@ class M3DDataModule(LightningDataModule):
         self.seed = seed
         self.augment = augment
         self.on_bad_volume: OnBadVolume = on_bad_volume
-        self.left_out: list[tuple[str, str]] = []
         self._datasets: dict[str, StudyDataset] = {}
         self._skipped: frozenset[str] = frozenset()
         self._training: list[Record] | None = None
@@ -113,7 +110,23 @@ class M3DDataModule(LightningDataModule):
         for name in needed[stage] if stage else ("train", "val", "test"):
             if name not in self._datasets:
                 self._datasets[name] = self._dataset(name)
-                self.left_out += self._datasets[name].left_out
+
+    @property
+    def left_out(self) -> list[tuple[str, str, str]]:
+        """(Split, record id, reason) of every question that 'list' dropped from what is set up.
+
+        The split is the use: train, val or test, whatever the settings name its records.
+        """
+        return [
+            (name, record, reason)
+            for name, dataset in self._datasets.items()
+            for record, reason in dataset.left_out
+        ]
+
+    @property
+    def checked_splits(self) -> tuple[str, ...]:
+        """The splits of train, val and test that are set up."""
+        return tuple(self._datasets)
 
     def vocabulary(self) -> Vocabulary:
         """Return the vocabulary of the template, whose tokenizer is built first if it has none."""
@@ -216,7 +229,9 @@ class M3DDataModule(LightningDataModule):
 
     def _records(self, splits: dict[str, str]) -> list[Record]:
         return [
-            r for task, split in splits.items() for r in read_records(self.root, Task(task), split)
+            self.template.adapt(record)
+            for task, split in splits.items()
+            for record in read_records(self.root, Task(task), split)
         ]
 
     def _ready(self, name: str) -> StudyDataset:

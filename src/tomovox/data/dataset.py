@@ -72,7 +72,7 @@ class StudyDataset(Dataset[StudyItem]):
         self.studies = group_by_study(records)[:limit]
         self.left_out: list[tuple[str, str]] = []
         if on_bad_volume == "list":
-            self.studies = [study for study in self.studies if self._is_readable(study)]
+            self.studies, self.left_out = without_unreadable(self.root, self.studies)
         if not self.studies:
             reason = f"; {self.left_out[0][1]}" if self.left_out else ""
             raise TomovoxError(f"{self.root}: no study with a readable volume is left{reason}")
@@ -114,15 +114,24 @@ class StudyDataset(Dataset[StudyItem]):
             ]
         return drawn
 
-    def _is_readable(self, records: Sequence[Record]) -> bool:
-        """Whether all series can be read; if not, list the questions of the study as left out."""
+
+def without_unreadable(
+    root: Path, studies: Sequence[list[Record]]
+) -> tuple[list[list[Record]], list[tuple[str, str]]]:
+    """Read every volume; return the studies whose series can all be read, and what is left out.
+
+    That is (record id, reason) of each question of the other studies.
+    """
+    kept, left_out = [], []
+    for study in studies:
         try:
-            for name in records[0].volumes:
-                read_volume(self.root, name, records[0].id)
+            for name in study[0].volumes:
+                read_volume(root, name, study[0].id)
         except TomovoxError as error:
-            self.left_out += [(record.id, str(error)) for record in records]
-            return False
-        return True
+            left_out += [(record.id, str(error)) for record in study]
+        else:
+            kept.append(study)
+    return kept, left_out
 
 
 def group_by_study(records: Sequence[Record]) -> list[list[Record]]:

@@ -20,7 +20,8 @@ from jaxtyping import Bool
 from tomovox.data import phantom_body as body
 from tomovox.data.phantom_case import Case, describe_case, render_series
 from tomovox.data.phantom_render import Rendered
-from tomovox.data.phantom_tables import CAP, CODE, SEG, VQA, World, Written, write_tables
+from tomovox.data.phantom_tables import CODE, World, Written, write_tables
+from tomovox.data.published_tables import CAP, SEG, VQA
 from tomovox.schema import TomovoxError
 
 
@@ -74,7 +75,7 @@ def write_phantom(
 def _check(world: World, workers: int) -> None:
     """Raise TomovoxError on the first argument that is out of range."""
     pairs = len(body.PLANES) * len(body.PHASES)
-    depth, *plane = world.shape if len(world.shape) == 3 else (0, 0, 0)
+    depth, *plane = world.shape
     rules = (
         (world.cases >= 1, f"cases={world.cases}: give at least 1"),
         (world.cases < 10**6, f"cases={world.cases}: ids have six digits, give fewer than 1000000"),

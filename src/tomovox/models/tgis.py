@@ -65,18 +65,25 @@ def prior_scores(kind: Scoring, count: int, slices: int, seed: int) -> Float[Ten
     raise ValueError(f"{kind!r} reads the question; priors are uniform, gaussian, random")
 
 
-def keep_top(scores: Float[Tensor, "b n"], k: int) -> Float[Tensor, "b n"]:
-    """Keep the k highest slices of a row at 1/k, the rest at zero (Med-2E3's top-3 probe)."""
-    index = scores.topk(min(k, scores.shape[-1]), dim=-1).indices
-    return torch.zeros_like(scores).scatter(-1, index, 1.0 / index.shape[-1])
+def keep_top(scores: Float[Tensor, "b n"], k: int, hard: bool = True) -> Float[Tensor, "b n"]:
+    """Keep the k highest slices of a row, the rest at zero; each row sums to one.
+
+    `hard` weighs each kept slice 1/k (Med-2E3's top-3 probe), which has no gradient. Otherwise the
+    kept scores are divided by their sum, and the gradient flows through them.
+    """
+    kept, index = scores.topk(min(k, scores.shape[-1]), dim=-1)
+    shares = torch.full_like(kept, 1.0 / index.shape[-1]) if hard else kept / kept.sum(-1, True)
+    return torch.zeros_like(scores).scatter(-1, index, shares)
 
 
 class TextGuidedScoring(nn.Module):
     """The trainable part of TG-IS: one Linear from the question embedding to the width of the keys.
 
-    `scoring` other than "tgis" is an ablation. `score_norm` "none" is the released form; "layer"
-    normalises query and keys before the dot product (a variant of ours). Dropout falls after the
-    softmax, in training only.
+    `scoring` other than "tgis" is an ablation. A prior ("uniform", "gaussian", "random" of `seed`)
+    reads no question: all parameters are frozen. "top_k" uses `top_k` slices: in training their
+    softmax scores divided by their sum, so that the Linear learns which to keep; in eval 1/k each,
+    as Med-2E3's probe. `score_norm` "none" is the released form; "layer" normalises query and keys
+    before the dot product (a variant of ours). Dropout falls after the softmax, in training only.
     """
 
     def __init__(
@@ -97,16 +104,22 @@ class TextGuidedScoring(nn.Module):
         self.norm_query = nn.LayerNorm(width) if layered else nn.Identity()
         self.norm_keys = nn.LayerNorm(width) if layered else nn.Identity()
         self.dropout = nn.Dropout(dropout)
+        self.requires_grad_(self.reads_question)
+
+    @property
+    def reads_question(self) -> bool:
+        """Whether the scores depend on question and keys; a prior learns nothing."""
+        return self.scoring in ("tgis", "top_k")
 
     def forward(
         self, keys: Float[Tensor, "b n d"], text: Float[Tensor, "b t"]
     ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
         """Return (weights to use, scores before dropout); the scores of a row sum to one."""
-        if self.scoring in ("tgis", "top_k"):
+        if self.reads_question:
             query = self.norm_query(self.text_mlp(text))
             scores = slice_scores(self.norm_keys(keys), query, self.temperature)
             if self.scoring == "top_k":
-                scores = keep_top(scores, self.top_k)
+                scores = keep_top(scores, self.top_k, hard=not self.training)
         else:
             scores = prior_scores(self.scoring, len(keys), keys.shape[1], self.seed).to(keys)
         return self.dropout(scores), scores

@@ -41,6 +41,17 @@ class ViT3DConfig:
     weights: str | None = None
     frozen: bool = True
 
+    def __post_init__(self) -> None:
+        """Raise TomovoxError for sizes that do not fit together."""
+        if any(i % p for i, p in zip(self.image, self.patch, strict=True)):
+            raise TomovoxError(
+                f"vision3d: patches of {self.patch} do not fill {self.image} (D, H, W)"
+            )
+        if self.width % self.heads:
+            raise TomovoxError(
+                f"vision3d: width {self.width} is not a multiple of {self.heads} heads"
+            )
+
     @property
     def grid(self) -> tuple[int, int, int]:
         """Number of patches along D, H, W."""
@@ -121,8 +132,8 @@ class ViT3D(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u 1+k d"]:
-        """Return the CLS token and the k patch tokens at the configured tap.
+    def forward(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u t d"]:
+        """Return the CLS token and the k patch tokens (t = 1 + k) at the configured tap.
 
         Raises TomovoxError when the volume is not of the configured size: the positions are learned
         per patch.

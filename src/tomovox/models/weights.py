@@ -12,11 +12,14 @@ from tomovox.schema import TomovoxError
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
+WEIGHTS_FILE = "model.safetensors"
+"""The file of a folder that holds the weights of a whole part or model."""
+
 
 def weights_file(path: str) -> Path:
     """Return the safetensors file that `path` names: itself, or its model.safetensors."""
     place = Path(path)
-    return place / "model.safetensors" if place.is_dir() else place
+    return place / WEIGHTS_FILE if place.is_dir() else place
 
 
 def load_weights(module: ModuleT, path: str | None) -> ModuleT:

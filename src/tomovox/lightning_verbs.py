@@ -1,0 +1,135 @@
+"""What happens around Lightning's own verbs? `fit` leaves a RUN folder, which `predict` answers."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError
+from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+
+from tomovox.cell import HERE, load_run
+from tomovox.configuration import Config, TomovoxCLI, cli_arguments, merged, one_line, read_yaml
+from tomovox.data.tokenizer import save_tokenizer
+from tomovox.models.base import VolumeLM
+from tomovox.models.checkpoint import save_trained
+from tomovox.models.weights import WEIGHTS_FILE
+from tomovox.predict import PARTIAL, answer_all, list_left_out
+from tomovox.progress import quiet_libraries, say
+from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
+
+CONFIG, TOKENIZER = "config.yaml", "tokenizer"
+RUN_KEYS = ("seed_everything", "trainer", "model", "data")
+"""What of Lightning's config makes a run again; the rest belongs to the command that was given."""
+
+FIT_HELP = """\
+Trains for one epoch unless --trainer.max_epochs, max_steps or max_time is given. Leaves a RUN
+folder, in lightning_logs/ or where --trainer.logger and --trainer.default_root_dir say: config,
+model.safetensors, a tokenizer/ if it built one, and left_out.tsv if volumes were left out. Go on
+with: tomovox predict RUN; tomovox score RUN; tomovox ask VOLUME QUESTION --checkpoint RUN
+"""
+
+
+def run_lightning(arguments: Sequence[str]) -> None:
+    """Run `fit` or `validate` with Lightning's own command line; TomovoxError for bad input."""
+    quiet_libraries()  # again: importing Lightning set its own levels
+    quiet: Config = {"exit_on_error": False}
+    try:
+        RunCLI(
+            **(cli_arguments() | {"save_config_callback": RunConfig}),
+            save_config_kwargs={"overwrite": True},
+            args=list(arguments),
+            parser_kwargs={**quiet, "fit": {**quiet, "epilog": FIT_HELP}, "validate": quiet},
+        )
+    except (ArgumentError, MisconfigurationException) as error:
+        raise TomovoxError(f"{arguments[0]}: {one_line(str(error))}") from None
+
+
+class RunCLI(TomovoxCLI):
+    """The command line of `fit` and `validate`; `fit` ends with a RUN folder."""
+
+    def before_instantiate_classes(self) -> None:
+        """Train for one epoch when nothing says how long: Lightning would take a thousand."""
+        trainer = self.config[self.subcommand].trainer
+        limits = (trainer.max_epochs, trainer.max_time)
+        if all(limit is None for limit in limits) and trainer.max_steps == -1:
+            trainer.max_epochs = 1
+
+    def after_fit(self) -> None:
+        """Write weights, tokenizer and config of a RUN folder, and say how to go on."""
+        folder = folder_of(self.trainer)
+        if self.config[self.subcommand].trainer.fast_dev_run:
+            say("fast_dev_run: no run is kept")
+        elif not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            say(f"[yellow]no run folder[/yellow]: the weights are sharded; see {folder}")
+        elif self.trainer.is_global_zero:
+            keep_run(folder, self.model, self.datamodule.template)
+            say(
+                f"run: {folder}; ask it with tomovox ask ... --checkpoint {folder}, "
+                f"predict with tomovox predict {folder}"
+            )
+
+
+class RunConfig(SaveConfigCallback):
+    """Keep the config of a fit beside its weights, and say what a newcomer should know of it."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the config; TomovoxError when the folder holds another run."""
+        if stage != "fit":
+            return
+        folder = folder_of(trainer)
+        if any((folder / name).is_file() for name in (WEIGHTS_FILE, PREDICTIONS, PARTIAL)):
+            raise TomovoxError(
+                f"{folder}: holds a run already; give another --trainer.default_root_dir"
+            )
+        super().setup(trainer, pl_module, stage)
+        if trainer.is_global_zero:
+            list_left_out(folder, trainer.datamodule)  # type: ignore[attr-defined]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say which encoders stay random: nothing trains them and no file fills them."""
+        assert isinstance(pl_module, VolumeLM)
+        random = [e for e in pl_module.frozen_encoders() if e not in pl_module.sources]
+        if random and pl_module.init_from is None and trainer.is_global_zero:
+            say(
+                f"[yellow]{' and '.join(random)}[/yellow]: frozen at random weights; give "
+                f"model.init_args.{random[0]}.weights, or frozen: false to train"
+            )
+
+
+def folder_of(trainer: Trainer) -> Path:
+    """Return the folder where a trainer's config lies: a file that all processes share."""
+    return Path(os.path.relpath(trainer.log_dir or trainer.default_root_dir))
+
+
+def keep_run(folder: Path, model: Any, template: Any) -> None:
+    """Make a RUN of the folder that holds Lightning's config.yaml.
+
+    Weights are written last: a folder without them is no run.
+    """
+    config = {k: v for k, v in read_yaml(folder / CONFIG).items() if k in RUN_KEYS}
+    if template.tokenizer is None:
+        save_tokenizer(template.text_tokenizer, folder / TOKENIZER)
+        named = {"template": {"init_args": {"tokenizer": f"{HERE}{TOKENIZER}"}}}
+        config = merged(config, {"data": named})
+    write_atomically(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+    save_trained(model, folder / WEIGHTS_FILE)
+
+
+def predict_run(folder: Path, root: Path | None = None, split: str | None = None) -> None:
+    """Answer the test split of a RUN folder into its predictions.jsonl; a cut call continues.
+
+    `root` and `split` take the place of the data root and test split of the run's config. Raises
+    TomovoxError when the folder holds no run, or answers to other records.
+    """
+    data: Config = {} if root is None else {"root": str(root)}
+    if split is not None:
+        data |= {"test_split": split, "splits": None}
+    model, datamodule = load_run(folder, {"data": data})
+    arguments = read_yaml(folder / CONFIG).get("trainer") or {}
+    answer_all(folder, model, datamodule, arguments, str(folder))
+    say(f"predictions: {folder / PREDICTIONS}; tomovox score {folder}")
