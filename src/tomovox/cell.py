@@ -108,6 +108,8 @@ def trained(cell: Cell) -> TomovoxCLI:
         elif last:
             load_trained(cli.model, target)
         done = target
+    if not (cell.folder / WEIGHTS_FILE).is_file():  # nothing trained in the last stage
+        save_trained(cli.model, cell.folder / WEIGHTS_FILE)
     return cli
 
 
