@@ -30,6 +30,7 @@ examples:
   tomovox data sample DIR                            ten real CT and MR studies, same layout
   tomovox ask scan.nii.gz "Which plane is this?" --checkpoint runs/quickstart/med2e3-s0
   tomovox ui runs/quickstart                         opens MLflow
+  tomovox parity tests/parity                        our models against the published code
 """
 
 
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_data_verbs(verbs)
     _add_ask(verbs)
     _add_ui(verbs)
+    _add_parity(verbs)
     for name in LIGHTNING_VERBS:
         verbs.add_parser(
             name, help=f"Lightning's {name} of one model: tomovox {name} --help", add_help=False
@@ -146,6 +148,17 @@ def _add_ui(verbs: Verbs) -> None:
     parser.set_defaults(handler=_ui)
 
 
+def _add_parity(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "parity",
+        help="compare our models and metrics with recorded outputs of the published code",
+        description="Run every case.json under the folders and print the largest error of each "
+        "output. Exit code 1 when one exceeds its tolerance.",
+    )
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    parser.set_defaults(handler=_parity)
+
+
 # ---- handlers: import late, so that --help is quick -----------------------------------------
 
 
@@ -204,6 +217,16 @@ def _ui(options: argparse.Namespace) -> int:
     from tomovox.tracking import serve
 
     return serve(experiment_of(options.place), options.port)
+
+
+def _parity(options: argparse.Namespace) -> int:
+    from tomovox.experiment import table_console
+    from tomovox.parity.cases import find_cases
+    from tomovox.parity.verdicts import judge, print_verdicts
+
+    verdicts = [judge(case) for case in find_cases(options.folders)]
+    print_verdicts(verdicts, table_console())
+    return 1 if any(verdict.failed for verdict in verdicts) else 0
 
 
 def _last_line(message: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tomovox.models.projector import mlp, pool_grid
+from tomovox.models.projector import PoolingProjector, linears, mlp, pool_grid, pool_sequence
 
 
 def test_the_projector_of_m3d_lamed_phi3_has_11_802_624_parameters():
@@ -49,3 +49,21 @@ def test_the_published_grid_pools_to_256_tokens():
 def test_a_pool_of_one_changes_nothing():
     tokens = torch.randn(1, 8, 3)
     assert torch.equal(pool_grid(tokens, (2, 2, 2), 1), tokens)
+
+
+def test_sequence_pooling_averages_consecutive_tokens_and_leaves_the_rest():
+    tokens = torch.randn(2, 19, 3)
+    expected = tokens[:, :16].view(2, 2, 8, 3).mean(2)
+    torch.testing.assert_close(pool_sequence(tokens, 8), expected)
+
+
+@pytest.mark.parametrize("pooling", ["spatial", "sequence"])
+def test_both_poolings_of_the_published_projector_give_256_tokens(pooling):
+    projector = PoolingProjector(6, 4, pooling=pooling)
+    assert projector(torch.zeros(1, 2048, 6)).shape == (1, 256, 4)
+
+
+def test_linear_layers_have_nothing_between_them():
+    stack, x = linears(4, 6, 3), torch.randn(2, 4)
+    torch.testing.assert_close(stack(x), stack[2](stack[1](stack[0](x))))
+    assert len(stack) == 3 and stack[2].in_features == 6

@@ -112,3 +112,11 @@ def test_the_conv_stem_refuses_patches_that_are_no_power_of_two():
 def test_a_volume_of_another_size_is_refused():
     with pytest.raises(TomovoxError, match=r"reads volumes of \(8, 16, 16\)"):
         encoder()(torch.zeros(1, 1, 8, 16, 32))
+
+
+def test_the_last_hidden_state_normed_is_what_the_encoder_returns():
+    model = ViT3D(vision3d()).eval()
+    voxels = torch.rand(2, 1, 8, 16, 16)
+    states = list(model.hidden_states(voxels))
+    assert len(states) == model.config.layers
+    torch.testing.assert_close(model.norm(states[-1]), model(voxels))

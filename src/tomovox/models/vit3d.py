@@ -7,6 +7,7 @@ exact GELU.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,13 +139,24 @@ class ViT3D(nn.Module):
         Raises TomovoxError when the volume is not of the configured size: the positions are learned
         per patch.
         """
+        x = self.embed(volume)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x) if self.config.tap == "normed" else x
+
+    def hidden_states(self, volume: Float[Tensor, "u 1 D H W"]) -> Iterator[Tensor]:
+        """Yield the tokens (u t d) after every block, none of them normed; raise as `forward`."""
+        x = self.embed(volume)
+        for block in self.blocks:
+            x = block(x)
+            yield x
+
+    def embed(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u t d"]:
+        """Return the tokens that the first block reads: CLS, then the patches with position."""
         if tuple(volume.shape[2:]) != tuple(self.config.image):
             raise TomovoxError(
                 f"this 3D encoder reads volumes of {tuple(self.config.image)} (D, H, W), "
                 f"not {tuple(volume.shape[2:])}: set vision3d.image or prepare the data to its size"
             )
         x = self.patch_embedding(volume)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x) if self.config.tap == "normed" else x
+        return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)

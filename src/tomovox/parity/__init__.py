@@ -1,0 +1,1 @@
+"""Are our models and metrics those of the published code, number by number?"""
