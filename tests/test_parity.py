@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tomovox.cli import main
+from tomovox.models.splice import Spliced
 from tomovox.parity.cases import CASE, EXPECTED, Case, find_cases
 from tomovox.parity.comparison import Pair, compare, load_recipe
+from tomovox.parity.med2e3 import seen_first
 from tomovox.parity.recipe import tensor_for, token_ids_for, volume_for
 from tomovox.parity.verdicts import KINDS, judge
 
@@ -147,6 +149,22 @@ def test_sizes_that_do_not_fit_are_refused_with_the_file(tmp_path, capsys):
 def test_a_case_without_its_tensors_is_refused(projector, capsys):
     next(projector.rglob(EXPECTED)).unlink()
     assert "no readable safetensors file" in refused(projector, capsys)
+
+
+def test_a_released_weight_that_the_case_lacks_fails_and_is_named(tmp_path, capsys):
+    shutil.copytree(HERE / "med2e3_tiny", tmp_path / "med2e3")
+    keys = json.loads((tmp_path / "med2e3" / CASE).read_text("utf-8"))["state_dict"]
+    del keys["vision3d_connector.text_mlp.bias"]
+    edit(tmp_path, state_dict=keys)
+    assert main(["parity", str(tmp_path)]) == 1
+    assert "missing: tgis.text_mlp.bias" in capsys.readouterr().out.splitlines()[-2]
+
+
+def test_unseen_tokens_leave_their_row_with_their_labels():
+    mask = torch.tensor([[False, True, False, True], [True, True, True, False]])
+    rows = seen_first(Spliced(torch.ones(2, 4, 1), mask, torch.tensor([[5, 6, 7, 8]] * 2)))
+    assert rows.labels.tolist() == [[6, 8, -100], [5, 6, 7]]
+    assert rows.embeds[..., 0].tolist() == [[1, 1, 0], [1, 1, 1]]
 
 
 # ---- comparing and the recipe ----------------------------------------------------------------

@@ -11,6 +11,7 @@ from rich.table import Table
 from tomovox.parity.cases import Case
 from tomovox.parity.comparison import KeysDiffer, Outcome, Pair, Verdict, compare
 from tomovox.parity.m3d import clip_pairs, projector_pairs, vit_pairs
+from tomovox.parity.med2e3 import med2e3_pairs
 from tomovox.parity.text import text_pairs
 from tomovox.schema import TomovoxError
 
@@ -18,6 +19,7 @@ KINDS: dict[str, tuple[float, Callable[[Case], Iterator[Pair]]]] = {
     "m3d_vit": (1e-4, vit_pairs),
     "m3d_projector": (1e-5, projector_pairs),
     "m3d_clip": (1e-5, clip_pairs),
+    "med2e3": (1e-4, med2e3_pairs),
     "text_metrics": (1e-9, text_pairs),
 }
 """Kind of a case -> the largest absolute error that passes, and what runs it."""
