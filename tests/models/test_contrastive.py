@@ -1,19 +1,15 @@
-"""Does the contrastive loss tell pairs apart, and is it the same over one rank and two?"""
+"""Does the contrastive loss tell pairs apart?"""
 
 import math
-import os
-from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 
 from tomovox.models.contrastive import contrastive_loss, gathered
 
 SCALE = torch.tensor(2.0)
-RANKS, ROWS, WIDTH = 2, 3, 5
+WIDTH = 5
 
 
 def units(seed: int, rows: int = 4) -> torch.Tensor:
@@ -49,43 +45,3 @@ def test_equal_embeddings_cost_the_logarithm_of_the_batch():
 def test_without_ranks_the_rows_stay_as_they_are():
     rows = units(0)
     assert gathered(rows) is rows
-
-
-def on_whole_batch(share: slice) -> dict[str, torch.Tensor]:
-    """Return the loss, and its gradients in a shared layer and the scale, of a share of rows."""
-    layer = units(7, WIDTH).requires_grad_()
-    scale = SCALE.clone().requires_grad_()
-    images, texts = units(8, RANKS * ROWS)[share], units(9, RANKS * ROWS)[share]
-    loss = contrastive_loss(F.normalize(images @ layer, dim=-1), texts, scale)
-    loss.backward()
-    return {"loss": loss.detach(), "layer": layer.grad, "scale": scale.grad}
-
-
-def run_rank(rank: int, folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    store = dist.FileStore(f"{folder}/store", RANKS)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
-    found = on_whole_batch(slice(rank * ROWS, (rank + 1) * ROWS))
-    save_file(found, f"{folder}/{rank}.safetensors")
-    dist.barrier()  # a rank that leaves first would close the connection under the other
-    dist.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def of_ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
-    folder: Path = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(run_rank, (str(folder),), nprocs=RANKS)
-    return [load_file(folder / f"{rank}.safetensors") for rank in range(RANKS)]
-
-
-def test_every_rank_returns_the_loss_of_the_whole_batch(of_ranks):
-    whole = on_whole_batch(slice(None))["loss"]
-    for rank in of_ranks:
-        torch.testing.assert_close(rank["loss"], whole)
-
-
-@pytest.mark.parametrize("weight", ["layer", "scale"])
-def test_gradients_averaged_over_ranks_are_those_of_one_process(of_ranks, weight):
-    averaged = sum(rank[weight] for rank in of_ranks) / RANKS
-    torch.testing.assert_close(averaged, on_whole_batch(slice(None))[weight])
