@@ -19,12 +19,11 @@ from rich.console import Console
 from tomovox.cell import Cell, FitStage, keep_config, make_cell
 from tomovox.configuration import merged, one_line, read_yaml
 from tomovox.data.experiment_data import DataSource
-from tomovox.judge.score import Row, score_run
+from tomovox.judge.score import RESULTS, Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.left_out import left_out_notes
-from tomovox.predict import PREDICTIONS
 from tomovox.progress import Job, do_all, say
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracking import Tracker
@@ -173,7 +172,7 @@ class ExperimentRun:
             config = (cell.folder / "config.yaml").read_text(encoding="utf-8")
             tracker.log_config(run, config)
             tracker.log_rows(run, rows[cell.model, cell.seed])
-            tracker.log_files(run, [cell.folder / PREDICTIONS, cell.folder / "results.json"])
+            tracker.log_files(run, [cell.folder / PREDICTIONS, cell.folder / RESULTS])
             tracker.finish(run)
         tracker.finish(parent)
 

@@ -6,7 +6,6 @@ Both are package sources with small test scans inside; licence and SHA-256 are p
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from tomovox.packaged import cache_folder
 from tomovox.schema import TomovoxError
 
 LARGEST_MEMBER = 64 * 2**20
@@ -86,12 +86,6 @@ def find_archive(archive: Archive, folder: Path | None = None) -> Path:
             _download(archive, path)
     _check(archive, path)
     return path
-
-
-def cache_folder() -> Path:
-    """Return the folder that keeps downloads between runs."""
-    given = os.environ.get("TOMOVOX_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "tomovox"
 
 
 def unpack_members(path: Path, wanted: Callable[[str], bool], folder: Path) -> None:
