@@ -6,11 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 from jsonargparse import ArgumentParser
+from lightning import LightningModule
 
-from tomovox.configuration import TomovoxCLI, cli_arguments, instantiate, merged, read_yaml
+from tomovox.configuration import (
+    TomovoxCLI,
+    cli_arguments,
+    instantiate,
+    merged,
+    names_data_class,
+    read_yaml,
+)
 from tomovox.data.phantom import write_phantom
 from tomovox.experiment import read_experiment
-from tomovox.models.base import VolumeLM
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "baselines").glob("*/*.yaml"))
@@ -37,7 +44,9 @@ class Parsed(TomovoxCLI):
 
 def parse(config: dict) -> Parsed:
     arguments = {"run": False, "parser_kwargs": {"exit_on_error": False}}
-    return Parsed(**cli_arguments(), args=merged(config, {"data": {"root": "x"}}), **arguments)
+    by_class = names_data_class(config)
+    root = {"init_args": {"root": "x"}} if by_class else {"root": "x"}
+    return Parsed(**cli_arguments(by_class), args=merged(config, {"data": root}), **arguments)
 
 
 # ---- recipes ---------------------------------------------------------------------------------
@@ -51,7 +60,7 @@ def test_every_recipe_parses(path):
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_no_recipe_builds_or_loads_anything_before_it_is_used(path):
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(VolumeLM, "model")
+    parser.add_subclass_arguments(LightningModule, "model")
     model = parser.instantiate(parser.parse_object({"model": read_yaml(path)["model"]})).model
     assert not list(model.children())
 

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tomovox.configuration import differences, instantiate, merged, one_line, read_yaml
+from tomovox.configuration import (
+    differences,
+    instantiate,
+    merged,
+    names_data_class,
+    one_line,
+    read_yaml,
+)
+from tomovox.data.report_pairs import report_tokenizer
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
 from tomovox.schema import TomovoxError
 
@@ -156,7 +164,12 @@ def test_a_missing_data_root_is_named_by_the_data_themselves():
 
 @pytest.mark.parametrize("system", sorted(p.parent.name for p in RECIPES.glob("*/tiny.yaml")))
 def test_every_tiny_recipe_gives_a_model_with_the_vocabulary_of_its_data(tmp_path, system):
-    save_tokenizer(build_word_tokenizer(["is this a liver"]), tmp_path / "tokenizer")
-    template = {"init_args": {"tokenizer": str(tmp_path / "tokenizer")}}
-    cli = instantiate(merged(recipe(system), {"data": {"template": template}}), system)
+    config = read_yaml(RECIPES / system / "tiny.yaml")
+    if names_data_class(config):
+        save_tokenizer(report_tokenizer(["is this a liver"]), tmp_path)
+        data = {"init_args": {"root": "nowhere", "tokenizer": str(tmp_path)}}
+    else:
+        save_tokenizer(build_word_tokenizer(["is this a liver"]), tmp_path)
+        data = {"template": {"init_args": {"tokenizer": str(tmp_path)}}, "root": "nowhere"}
+    cli = instantiate(merged(config, {"data": data}), system)
     assert cli.model.vocabulary == cli.datamodule.vocabulary()

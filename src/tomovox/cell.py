@@ -96,6 +96,8 @@ def trained(cell: Cell) -> TomovoxCLI:
         last = number == len(stages) - 1
         cli = build(cell, stage, done)
         cli.model.configure_model()
+        if cli.model.released_report is not None:
+            say(f"{cell.name}: {cli.model.released_report.summary()}")
         if stage is None:
             break
         if not any(p.requires_grad for p in cli.model.parameters()):

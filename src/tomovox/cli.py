@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tomovox.cli_checkpoint import add_checkpoint_verbs
 from tomovox.cli_data import Verbs, add_data_verbs
+from tomovox.cli_models import add_models_verb
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
 
@@ -31,6 +33,8 @@ examples:
   tomovox ask scan.nii.gz "Which plane is this?" --checkpoint runs/quickstart/med2e3-s0
   tomovox ui runs/quickstart                         opens MLflow
   tomovox parity tests/parity                        our models against the published code
+  tomovox models                                     size and GFLOPs of every recipe
+  tomovox checkpoint inspect M3D-LaMed-Phi-3-4B      what a released checkpoint holds
 """
 
 
@@ -82,6 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ask(verbs)
     _add_ui(verbs)
     _add_parity(verbs)
+    add_checkpoint_verbs(verbs)
+    add_models_verb(verbs)
     for name in LIGHTNING_VERBS:
         verbs.add_parser(
             name, help=f"Lightning's {name} of one model: tomovox {name} --help", add_help=False

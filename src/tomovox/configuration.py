@@ -6,11 +6,12 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
-from lightning import Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tomovox.data.datamodule import M3DDataModule
+from tomovox.data.report_pairs import ReportPairs
 from tomovox.models.base import VolumeLM
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError, Vocabulary
@@ -54,16 +55,21 @@ class TomovoxCLI(LightningCLI):
             raise TomovoxError(f"trainer: {one_line(str(error))}") from None
 
 
-def _vocabulary_of(data: M3DDataModule) -> Vocabulary:
+def _vocabulary_of(data: M3DDataModule | ReportPairs) -> Vocabulary:
     return data.vocabulary()
 
 
-def cli_arguments() -> Config:
-    """Return the arguments of TomovoxCLI that every use shares."""
+def cli_arguments(data_by_class: bool = False) -> Config:
+    """Return the arguments of TomovoxCLI that every use shares.
+
+    A language model reads M3DDataModule. With `data_by_class`, the config names the class of its
+    data, and its model may be any LightningModule: contrastive pretraining reads pairs.
+    """
     return {
-        "model_class": VolumeLM,
-        "datamodule_class": M3DDataModule,
+        "model_class": LightningModule if data_by_class else VolumeLM,
+        "datamodule_class": LightningDataModule if data_by_class else M3DDataModule,
         "subclass_mode_model": True,
+        "subclass_mode_data": data_by_class,
         "save_config_callback": None,
         "seed_everything_default": 0,
     }
@@ -77,7 +83,10 @@ def instantiate(config: Config, place: str) -> TomovoxCLI:
     quiet_libraries()  # again: importing Lightning set its own levels
     try:
         return TomovoxCLI(
-            **cli_arguments(), args=config, run=False, parser_kwargs={"exit_on_error": False}
+            **cli_arguments(names_data_class(config)),
+            args=config,
+            run=False,
+            parser_kwargs={"exit_on_error": False},
         )
     except ArgumentError as error:
         raise TomovoxError(f"{place}: {one_line(str(error))}") from None
@@ -106,6 +115,12 @@ def read_yaml(path: Path) -> Config:
     if not isinstance(value, dict):
         raise TomovoxError(f"{path}: holds no keys; expected a mapping such as `model: ...`")
     return value
+
+
+def names_data_class(config: Mapping[str, Any]) -> bool:
+    """Return whether a config names the class of its data (see `cli_arguments`)."""
+    data = config.get("data")
+    return isinstance(data, Mapping) and "class_path" in data
 
 
 def merged(base: Mapping[str, Any], *changes: Mapping[str, Any]) -> Config:

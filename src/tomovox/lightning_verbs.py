@@ -13,10 +13,20 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from tomovox.cell import HERE, load_run
-from tomovox.configuration import Config, TomovoxCLI, cli_arguments, merged, one_line, read_yaml
+from tomovox.configuration import (
+    Config,
+    TomovoxCLI,
+    cli_arguments,
+    merged,
+    names_data_class,
+    one_line,
+    read_yaml,
+)
+from tomovox.data.report_pairs import ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
 from tomovox.models.base import VolumeLM
 from tomovox.models.checkpoint import save_trained
+from tomovox.models.clip_training import ClipTraining, save_encoder
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.predict import PARTIAL, answer_all, list_left_out
 from tomovox.progress import quiet_libraries, say
@@ -40,13 +50,22 @@ def run_lightning(arguments: Sequence[str]) -> None:
     quiet: Config = {"exit_on_error": False}
     try:
         RunCLI(
-            **(cli_arguments() | {"save_config_callback": RunConfig}),
+            **(cli_arguments(_data_by_class(arguments)) | {"save_config_callback": RunConfig}),
             save_config_kwargs={"overwrite": True},
             args=list(arguments),
             parser_kwargs={**quiet, "fit": {**quiet, "epilog": FIT_HELP}, "validate": quiet},
         )
     except (ArgumentError, MisconfigurationException) as error:
         raise TomovoxError(f"{arguments[0]}: {one_line(str(error))}") from None
+
+
+def _data_by_class(arguments: Sequence[str]) -> bool:
+    """Return whether a config file among the arguments names the class of its data."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    files = [after for option, after in pairs if option in ("-c", "--config")]
+    files += [option.partition("=")[2] for option in arguments if option.startswith("--config=")]
+    found = [Path(file) for file in files if Path(file).is_file()]
+    return any(names_data_class(read_yaml(file)) for file in found)
 
 
 class RunCLI(TomovoxCLI):
@@ -66,7 +85,15 @@ class RunCLI(TomovoxCLI):
             say("fast_dev_run: no run is kept")
         elif not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
             say(f"[yellow]no run folder[/yellow]: the weights are sharded; see {folder}")
-        elif self.trainer.is_global_zero:
+        elif not self.trainer.is_global_zero:
+            return
+        elif isinstance(self.model, ClipTraining):
+            keep_encoder(folder, self.model, self.datamodule)
+            say(
+                f"encoder: {folder}; a recipe reads it by model.init_args.vision3d.weights: "
+                f"{folder}; tomovox checkpoint inspect {folder}"
+            )
+        else:
             keep_run(folder, self.model, self.datamodule.template)
             say(
                 f"run: {folder}; ask it with tomovox ask ... --checkpoint {folder}, "
@@ -87,12 +114,15 @@ class RunConfig(SaveConfigCallback):
                 f"{folder}: holds a run already; give another --trainer.default_root_dir"
             )
         super().setup(trainer, pl_module, stage)
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and isinstance(pl_module, VolumeLM):
             list_left_out(folder, trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say which encoders stay random: nothing trains them and no file fills them."""
-        assert isinstance(pl_module, VolumeLM)
+        """Say what a release gave, and which encoders stay random: no file fills them."""
+        if not isinstance(pl_module, VolumeLM):
+            return
+        if pl_module.released_report is not None and trainer.is_global_zero:
+            say(pl_module.released_report.summary())
         random = [e for e in pl_module.frozen_encoders() if e not in pl_module.sources]
         if random and pl_module.init_from is None and trainer.is_global_zero:
             say(
@@ -118,6 +148,13 @@ def keep_run(folder: Path, model: Any, template: Any) -> None:
         config = merged(config, {"data": named})
     write_atomically(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     save_trained(model, folder / WEIGHTS_FILE)
+
+
+def keep_encoder(folder: Path, model: ClipTraining, data: ReportPairs) -> None:
+    """Leave a trained dual encoder in the folder, under published names, with its tokenizer."""
+    if data.tokenizer is None:
+        save_tokenizer(data.text_tokenizer, folder / TOKENIZER)
+    save_encoder(model, folder / WEIGHTS_FILE)
 
 
 def predict_run(folder: Path, root: Path | None = None, split: str | None = None) -> None:

@@ -42,13 +42,18 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path.home() / ".cache" / "tomovox"
 
 
-def resolve_package(name: str) -> str:
-    """Return the folder of the model that `package:<name>` means; any other name as it is.
+def resolve_source(name: str) -> str:
+    """Return the folder of the model that `package:<name>` means; a path or a hub name as it is.
 
     The first call for a GGUF package converts it, which takes some seconds. Raises TomovoxError
-    when the package is not known, not installed or incomplete.
+    when the package is not known, not installed or incomplete, and for a path that is no folder: it
+    begins with a dot or a slash or has three steps, and no hub is ever asked for it.
     """
     if not name.startswith(PREFIX):
+        path = Path(name)
+        local = path.is_absolute() or name.startswith(".") or len(path.parts) > 2
+        if local and not path.is_dir():
+            raise TomovoxError(f"{name}: no such folder; give the folder of a model or a hub name")
         return name
     distribution = name.removeprefix(PREFIX)
     place = _place(distribution)

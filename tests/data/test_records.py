@@ -71,10 +71,10 @@ def test_context_without_a_report_is_the_series_name(m3d):
     assert read_vqa(m3d.root, "test", OPEN)[0].context == "Axial C arterial phase"
 
 
-def test_a_report_is_one_line_and_asked_for_in_words(m3d):
+def test_a_report_stands_as_in_its_file_and_is_asked_for_in_words(m3d):
     m3d.fill(train=1)
     (record,) = read_cap(m3d.root, "train")
-    assert record.reference == "Finding number 1. No fluid."
+    assert record.reference == "Finding number 1.\nNo fluid."
     assert record.question
     assert record.id == "report/train/000000"
 

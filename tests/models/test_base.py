@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from tomovox.data.dataset import move_batch
 from tomovox.models.base import VolumeLM, cosine_with_warmup, count_parameters
 from tomovox.models.m3d_lamed import M3DLaMed
+from tomovox.models.segmentation import SegVolConfig
 from tomovox.models.vit3d import ViT3D
 from tomovox.schema import Batch, TomovoxError
 
@@ -110,3 +111,23 @@ def test_frozen_parameters_count_in_the_total_only():
     trainable, total = count_parameters(make("m3d_lamed"))
     encoder = count_parameters(make("m3d_lamed").vision3d)[1]
     assert total - trainable == encoder > 0
+
+
+# ---- what a stage trains ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["align", "instruct"])
+def test_token_tables_that_are_named_train_in_both_stages(stage):
+    body = language(train="frozen", embeddings="input")
+    body.architecture["tie_word_embeddings"] = False
+    model = make("m3d_lamed", language=body, stage=stage)
+    trains = {n for n, p in model.language.named_parameters() if p.requires_grad}
+    assert trains == {"model.model.embed_tokens.weight"}
+
+
+@pytest.mark.parametrize(("stage", "trains"), [("align", False), ("instruct", True)])
+def test_the_mask_head_trains_in_instruct_only(stage, trains):
+    head = SegVolConfig(vision3d=vision3d(), heads=2)
+    model = make("m3d_lamed", mask_head=head, stage=stage)
+    parts = [*model.seg_module.parameters(), *model.seg_projector.parameters()]
+    assert any(p.requires_grad for p in parts) is trains

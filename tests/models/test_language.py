@@ -172,6 +172,62 @@ def test_a_language_model_that_lacks_a_weight_is_refused(tmp_path):
 
 
 def test_a_language_model_that_is_not_there_is_named_in_one_line(tmp_path):
-    with pytest.raises(TomovoxError, match="nowhere: cannot be loaded") as caught:
+    with pytest.raises(TomovoxError, match="nowhere: no such folder") as caught:
         language(name=str(tmp_path / "nowhere")).build(VOCABULARY)
     assert "\n" not in str(caught.value)
+
+
+# ---- token tables and memory -----------------------------------------------------------------
+
+
+def untied(**changes) -> Language:
+    config = language(**changes)
+    config.architecture["tie_word_embeddings"] = False
+    return config.build(VOCABULARY)
+
+
+@pytest.fixture
+def bare(tmp_path) -> str:
+    """A saved language model with five token rows fewer than VOCABULARY."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = dict(language().architecture) | {"tie_word_embeddings": False}
+    LlamaForCausalLM(LlamaConfig(vocab_size=35, **sizes)).save_pretrained(tmp_path)
+    return str(tmp_path)
+
+
+def test_token_rows_that_a_tokenizer_adds_are_the_mean_of_the_old(bare):
+    model = language(name=bare, grow=True).build(VOCABULARY).model
+    for table in (model.get_input_embeddings().weight, model.get_output_embeddings().weight):
+        assert len(table) == VOCABULARY.size
+        torch.testing.assert_close(table[35:], table[:35].mean(0).expand(5, -1))
+
+
+def test_rows_that_no_token_has_are_cut_when_asked(bare):
+    few = Vocabulary(size=30, placeholder=29, pad=0, eos=1)
+    kept = load_file(f"{bare}/model.safetensors")["model.embed_tokens.weight"]
+    table = language(name=bare, grow=True).build(few).model.get_input_embeddings().weight
+    assert torch.equal(table, kept[:30])
+    assert len(language(name=bare).build(few).model.get_input_embeddings().weight) == 35
+
+
+@pytest.mark.parametrize(("which", "count"), [("as_train", 0), ("input", 1), ("both", 2)])
+def test_the_named_token_tables_are_float32_in_a_model_of_half_precision(bare, which, count):
+    model = language(name=bare, grow=True, dtype="bfloat16", embeddings=which).build(VOCABULARY)
+    tables = (model.model.get_input_embeddings(), model.model.get_output_embeddings())
+    assert [table.weight.dtype for table in tables].count(torch.float32) == count
+    assert model.embed(torch.tensor([[5]])).dtype == torch.bfloat16
+    with torch.no_grad():
+        said = model.greedy(Spliced(embeds(1, 4).bfloat16(), torch.ones(1, 4).bool(), None), 2)
+    assert said.shape == (1, 2)
+
+
+def test_computing_layers_again_changes_no_gradient():
+    grads = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        model = untied(gradient_checkpointing=again).train()
+        model.loss(labelled())[0].backward()
+        grads.append([p.grad for p in model.parameters()])
+    for plain, checkpointed in zip(*grads, strict=True):
+        torch.testing.assert_close(plain, checkpointed)

@@ -50,7 +50,7 @@ def vision2d(**changes) -> SliceEncoderConfig:
 
 MAKERS: dict[str, Callable[..., VolumeLM]] = {
     "med2e3": lambda **k: Med2E3(**({"vision3d": vision3d(), "vision2d": vision2d()} | k)),
-    "m3d_lamed": lambda **k: M3DLaMed(vision3d=vision3d(), **k),
+    "m3d_lamed": lambda **k: M3DLaMed(**({"vision3d": vision3d()} | k)),
     "ms_vlm": lambda **k: MSVLM(
         vision2d=vision2d(), width=32, layers=1, heads=2, latents=4, resampler_layers=1, **k
     ),

@@ -57,8 +57,8 @@ def read_records(root: Path, task: Task, split: str, faults: Faults | None = Non
 def read_cap(root: Path, split: str, faults: Faults | None = None) -> list[Record]:
     """Return the report records of a split of M3D-Cap; the reference is the text of the study.
 
-    Splits of the release: train, validation, test, test1k, test500, test100. Line breaks in a
-    report count as spaces. Raises TomovoxError as `read_records`.
+    Splits of the release: train, validation, test, test1k, test500, test100. A report keeps its
+    line breaks, as released. Raises TomovoxError as `read_records`.
     """
     root = Path(root)
     path = root / CAP_FILE
@@ -160,21 +160,19 @@ class _Reports:
         self._contexts: dict[tuple[str, str], str] = {}
 
     def text(self, relative: str, place: str) -> str:
-        """Return a report on one line; an optional one that does not exist is empty."""
+        """Return a report as it stands; an optional one that does not exist is empty."""
         if relative not in self._reports:
             path = resolve_inside(self.root, relative, place)
             absent = self.optional and not path.exists()
-            self._reports[relative] = (
-                "" if absent else " ".join(_read_text(path, f" (named by {place})").split())
-            )
+            self._reports[relative] = "" if absent else _read_text(path, f" (named by {place})")
         return self._reports[relative]
 
     def context(self, image: str, relative: str, place: str) -> str:
-        """Return series name and report; rows of one image share the string, not a copy."""
+        """Return series name and report on one line; rows of one image share the string."""
         key = (image, relative)
         if key not in self._contexts:
             series = " ".join(PurePosixPath(image).stem.replace("_", " ").split())
-            report = self.text(relative, place) if relative else ""
+            report = " ".join(self.text(relative, place).split()) if relative else ""
             self._contexts[key] = f"{series}. {report}" if report else series
         return self._contexts[key]
 

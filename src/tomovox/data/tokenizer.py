@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tomovox.packaged import resolve_package
+from tomovox.packaged import resolve_source
 from tomovox.schema import LETTERS, TomovoxError
 
 if TYPE_CHECKING:
@@ -68,11 +68,7 @@ def load_tokenizer(name_or_folder: str) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    name_or_folder = resolve_package(name_or_folder)
-    folder = Path(name_or_folder)
-    is_path = folder.is_absolute() or name_or_folder.startswith(".") or len(folder.parts) > 2
-    if is_path and not folder.is_dir():
-        raise TomovoxError(f"{name_or_folder}: no such folder; give a tokenizer folder or hub name")
+    name_or_folder = resolve_source(name_or_folder)
     try:
         return AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:

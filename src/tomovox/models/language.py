@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tomovox.models.released import load_weights
 from tomovox.models.splice import Spliced
-from tomovox.models.weights import load_pretrained, load_weights
+from tomovox.models.weights import load_pretrained, reads_sources
+from tomovox.packaged import quiet_loading
 from tomovox.schema import IGNORE, TomovoxError, Vocabulary
 
 
@@ -32,7 +34,10 @@ class LanguageConfig:
 
     `name` is a local folder, a hub name or a `package:` name; without it, `architecture` holds the
     arguments of transformers' config class of `model_type`, built from scratch and filled from
-    `weights` (safetensors) when given.
+    `weights` (safetensors) when given. `grow` gives the model exactly the tokenizer's token rows;
+    new ones, in and out, are the mean of the old. `embeddings` are token tables that train in full
+    and float32 in both stages, whatever `train` says: the input's, or both (with lm_head).
+    `gradient_checkpointing` computes the layers again in the backward pass to save memory.
     """
 
     name: str | None = None
@@ -42,6 +47,9 @@ class LanguageConfig:
     train: Literal["full", "lora", "frozen"] = "full"
     lora: LoraSettings = field(default_factory=LoraSettings)
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    grow: bool = False
+    embeddings: Literal["as_train", "input", "both"] = "as_train"
+    gradient_checkpointing: bool = False
 
     @property
     def source(self) -> str | None:
@@ -51,6 +59,8 @@ class LanguageConfig:
     def build(self, vocabulary: Vocabulary) -> "Language":
         """Return the language model for a tokenizer."""
         model = self._pretrained(self.name) if self.name else self._from_scratch(vocabulary)
+        if self.grow:
+            _fit_token_rows(model, vocabulary.size)
         if model.get_input_embeddings().num_embeddings < vocabulary.size:
             rows = model.get_input_embeddings().num_embeddings
             raise TomovoxError(
@@ -59,7 +69,12 @@ class LanguageConfig:
             )
         if self.train == "lora":
             _add_lora(model, self.lora)
-        return Language(model, vocabulary)
+        if self.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        language = Language(model, vocabulary)
+        for table in language.embedding_tables(self.embeddings):
+            table.float()  # steps of training vanish in bfloat16
+        return language
 
     def _from_scratch(self, vocabulary: Vocabulary) -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM
@@ -104,16 +119,23 @@ class Language(nn.Module):
         # transformers declares too little of what its causal language models share.
         self.model: Any = model
         self.vocabulary = vocabulary
+        layers = [p for n, p in model.named_parameters() if "lora_" not in n and ".layers." in n]
+        self.dtype = layers[0].dtype if layers else torch.float32
 
     @property
     def width(self) -> int:
         """Width h of the hidden states."""
         return int(self.model.get_input_embeddings().embedding_dim)
 
+    def embedding_tables(self, which: str) -> list[nn.Module]:
+        """Return the tables that `embeddings` of the config names: none, the input's or both."""
+        tables = [self.model.get_input_embeddings(), self.model.get_output_embeddings()]
+        return tables[: {"as_train": 0, "input": 1, "both": 2}[which]]
+
     def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t h"]:
         """Return input embeddings; the placeholder may lack a row and reads that of `pad`."""
         known = ids.masked_fill(ids == self.vocabulary.placeholder, self.vocabulary.pad)
-        return self.model.get_input_embeddings()(known)
+        return self.model.get_input_embeddings()(known).to(self.dtype)
 
     def hidden(self, spliced: Spliced) -> Float[Tensor, "b l h"]:
         """Return the last hidden states after the final norm."""
@@ -134,21 +156,26 @@ class Language(nn.Module):
             raise ValueError("a batch without labels has no loss")
         targets = spliced.labels[:, 1:]
         counted = targets != IGNORE
-        logits = self.model.get_output_embeddings()(self.hidden(spliced)[:, :-1][counted]).float()
+        logits = self.head(self.hidden(spliced)[:, :-1][counted])
         targets = targets[counted]
         right = (logits.argmax(-1) == targets).float().mean()
         return F.cross_entropy(logits, targets), right.detach()
 
     def logits(self, spliced: Spliced) -> Float[Tensor, "b l vocabulary"]:
         """Return the next-token logits at every position."""
-        return self.model.get_output_embeddings()(self.hidden(spliced)).float()
+        return self.head(self.hidden(spliced))
+
+    def head(self, hidden: Float[Tensor, "... h"]) -> Float[Tensor, "... vocabulary"]:
+        """Return next-token logits of hidden states, in float32."""
+        head = self.model.get_output_embeddings()
+        return head(hidden.to(head.weight.dtype)).float()
 
     @torch.no_grad()
     def greedy(self, spliced: Spliced, max_new_tokens: int) -> Int[Tensor, "b n"]:
         """Continue left-padded rows greedily until each said eos; what follows an eos is pad."""
         from transformers import DynamicCache
 
-        body, head = self.model.get_decoder(), self.model.get_output_embeddings()
+        body = self.model.get_decoder()
         cache = DynamicCache(config=self.model.config)
         mask, embeds, positions = spliced.mask.long(), spliced.embeds, spliced.positions
         alive = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
@@ -161,7 +188,7 @@ class Language(nn.Module):
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state[:, -1]
-            token = head(state).float()[:, : self.vocabulary.size].argmax(-1)
+            token = self.head(state)[:, : self.vocabulary.size].argmax(-1)
             token = token.masked_fill(~alive, self.vocabulary.pad)
             said.append(token)
             alive = alive & (token != self.vocabulary.eos)
@@ -173,6 +200,18 @@ class Language(nn.Module):
         if not said:
             return torch.empty(len(mask), 0, dtype=torch.long, device=mask.device)
         return torch.stack(said, dim=1)
+
+
+def _fit_token_rows(model: Any, rows: int) -> None:
+    """Give a model `rows` token rows; each new one is the mean of the old (M3D, section 2.6)."""
+    old = model.get_input_embeddings().num_embeddings
+    if rows == old:
+        return
+    with quiet_loading():
+        model.resize_token_embeddings(rows, mean_resizing=False)
+    if rows > old and reads_sources():
+        for table in (model.get_input_embeddings(), model.get_output_embeddings()):
+            table.weight.data[old:] = table.weight.data[:old].mean(0, keepdim=True)
 
 
 def _add_lora(model: nn.Module, settings: LoraSettings) -> None:

@@ -1,37 +1,73 @@
 """How does M3D-LaMed read a volume? 3D ViT, pooling and MLP: the same tokens for every question.
 
-Letters: u studies, k patch tokens, p pooled tokens, d encoder width, h language-model width.
-Source: M3D (Bai et al. 2024), M3D-LaMed: vision tower, mm_projector `spp`.
+Letters: u studies, k patch tokens, p pooled tokens, d encoder width, h
+language-model width.
+Source: M3D (Bai et al. 2024), M3D-LaMed: vision tower, mm_projector `spp`, seg_module.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from tomovox.models.base import VolumeLM
-from tomovox.models.projector import mlp, pool_grid
+from tomovox.models.projector import PoolingProjector
+from tomovox.models.segmentation import SegVolConfig, seg_projector
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.schema import Percept, Questions, Studies, VisualTokens
 
 
+@dataclass
+class ProjectorConfig:
+    """The projector's form; the defaults are the published `spp` (see PoolingProjector)."""
+
+    pooling: Literal["spatial", "sequence"] = "spatial"
+    pool: int = 2
+    layers: Literal["mlp", "linear"] = "mlp"
+    depth: int = 2
+
+
 class M3DLaMed(VolumeLM):
-    """3D ViT -> average pooling of `pool`^3 patches -> MLP -> language model (M3D-LaMed)."""
+    """3D ViT -> average pooling of `pool`^3 patches -> MLP -> language model (M3D-LaMed).
+
+    With a `mask_head`, the state that predicts [SEG] prompts SegVol for a mask.
+    """
 
     encoders = ("vision3d",)
+    instruct_only = ("seg_module", "seg_projector")
 
-    def __init__(self, vision3d: ViT3DConfig, pool: int = 2, **shared: Any):
-        """Take the 3D encoder's config and the pooling; `shared` are the arguments of VolumeLM."""
+    def __init__(
+        self,
+        vision3d: ViT3DConfig,
+        projector: ProjectorConfig | None = None,
+        mask_head: SegVolConfig | None = None,
+        **shared: Any,
+    ):
+        """Take the configs of the parts; `shared` are the arguments of VolumeLM."""
         super().__init__(**shared)
-        self.vision3d_config, self.pool = vision3d, pool
+        self.vision3d_config, self.mask_head_config = vision3d, mask_head
+        self.projector_config = projector or ProjectorConfig()
 
     def build(self, width: int) -> None:
-        """Create encoder and projector."""
+        """Create encoder, projector and, if asked for, the mask head; keys are the published."""
+        form = self.projector_config
         self.vision3d = self.vision3d_config.build()
-        self.mm_projector = mlp(self.vision3d_config.width, width)
+        self.mm_projector = PoolingProjector(
+            self.vision3d_config.width,
+            width,
+            self.vision3d_config.grid,
+            form.pooling,
+            form.pool,
+            form.layers,
+            form.depth,
+        )
+        if self.mask_head_config is not None:
+            self.seg_module = self.mask_head_config.build()
+            self.seg_projector = seg_projector(width, self.mask_head_config.vision3d.width)
 
     def perceive(self, studies: Studies) -> Percept:
         """Return the pooled 3D tokens (u p d), CLS dropped."""
         tokens = self.vision3d(studies.stacked())[:, 1:]
-        return Percept({"tokens3d": pool_grid(tokens, self.vision3d_config.grid, self.pool)})
+        return Percept({"tokens3d": self.mm_projector.pooled(tokens)})
 
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
         """Return the projected tokens; the question changes nothing."""
-        return VisualTokens(shared=self.mm_projector(percept.features["tokens3d"]))
+        return VisualTokens(shared=self.mm_projector.projector(percept.features["tokens3d"]))

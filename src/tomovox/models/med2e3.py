@@ -5,6 +5,7 @@ h language width.
 Source: Med-2E3 (arXiv 2411.12783v2): dual encoders, TG-IS, [3D tokens; weighted 2D tokens].
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import mlp, pool_grid
+from tomovox.models.released import load_weights
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.tgis import Scoring, TextGuidedScoring, aggregate, slice_keys
 from tomovox.models.vit3d import ViT3DConfig
-from tomovox.models.weights import load_pretrained
+from tomovox.models.weights import load_pretrained, reads_sources, sizes_only
 from tomovox.schema import Percept, Questions, Studies, TomovoxError, VisualTokens
 
 
@@ -28,18 +30,27 @@ class QuestionEncoderConfig:
     "embedding" is the mean of the language model's own input embeddings (Med-2E3 v1). "pooler" is
     the tanh pooler of a BERT (v2: M3D-CLIP's language encoder) and "mean" the mean of its last
     hidden states (sentence encoders such as MiniLM); both name a local folder, a hub model or a
-    `package:` model in `name` and stay frozen.
+    `package:` model in `name` and stay frozen. `weights` is a checkpoint of M3D-CLIP whose language
+    encoder takes the place of the named model's weights.
     """
 
     kind: Literal["embedding", "pooler", "mean"] = "embedding"
     name: str | None = None
+    weights: str | None = None
+
+    @property
+    def source(self) -> str | None:
+        """Where the weights come from; None when the language model embeds the question."""
+        return None if self.kind == "embedding" else self.weights or self.name
 
 
 class Med2E3(VolumeLM):
     """3D encoder and per-slice 2D encoder joined by Text-Guided Inter-Slice scoring (Med-2E3).
 
-    `tokens` chooses the visual tokens: both (the method), only 3d or only 2d (ablations). The other
-    arguments are those of TextGuidedScoring.
+    `tokens` chooses the visual tokens: both (the method), only 3d or only 2d (ablations).
+    `text_mlp` "random" redraws TG-IS's projection of the question from `text_mlp_seed` after a
+    checkpoint is loaded: the released code saves it and never loads it, so that its evaluation and
+    its second stage start from such a draw. The other arguments are those of TextGuidedScoring.
     """
 
     encoders = ("vision3d", "vision2d")
@@ -57,6 +68,8 @@ class Med2E3(VolumeLM):
         top_k: int = 3,
         score_dropout: float = 0.1,
         scoring_seed: int = 0,
+        text_mlp: Literal["trained", "random"] = "trained",
+        text_mlp_seed: int = 0,
         **shared: Any,
     ):
         """Take the configs of the parts; `shared` are the arguments of VolumeLM."""
@@ -64,6 +77,7 @@ class Med2E3(VolumeLM):
         self.vision3d_config, self.vision2d_config, self.pool = vision3d, vision2d, pool
         self.question_config = question or QuestionEncoderConfig()
         self.tokens = tokens
+        self.text_mlp, self.text_mlp_seed = text_mlp, text_mlp_seed
         self.scoring_arguments: dict[str, Any] = {
             "scoring": scoring,
             "score_norm": score_norm,
@@ -80,10 +94,20 @@ class Med2E3(VolumeLM):
         self.connector3d = mlp(self.vision3d_config.width, width)
         self.connector2d = mlp(self.vision2d.width, width)
         self.question = QuestionEncoder(self.question_config, width)
-        if self.question_config.kind != "embedding" and self.question_config.name:
-            self.sources["question"] = self.question_config.name
+        if source := self.question_config.source:
+            self.sources["question"] = self.released or source
         self.tgis = TextGuidedScoring(self.question.width, width, **self.scoring_arguments)
         self._freeze_unused()
+
+    def configure_model(self) -> None:
+        """Build and fill all modules once; redraw the projection of the question if asked to."""
+        built = hasattr(self, "language")
+        super().configure_model()
+        if self.text_mlp == "random" and not built and reads_sources():
+            draws = torch.Generator().manual_seed(self.text_mlp_seed)
+            projection = self.tgis.text_mlp
+            nn.init.normal_(projection.weight, std=0.02, generator=draws)
+            nn.init.zeros_(projection.bias)
 
     def _freeze_unused(self) -> None:
         """Freeze the parts that an ablation leaves without a gradient."""
@@ -144,14 +168,15 @@ class QuestionEncoder(nn.Module):
                     f"question encoder {config.kind!r} needs `name`: a hub name or a local folder"
                 )
             pooled = config.kind == "pooler"
-            body = load_pretrained(
-                AutoModel,
-                config.name,
-                "question encoder",
-                dtype=torch.float32,
-                **({} if pooled else {"add_pooling_layer": False}),
-            )
-            self.body = body.requires_grad_(False)
+            with sizes_only() if config.weights else nullcontext():
+                body = load_pretrained(
+                    AutoModel,
+                    config.name,
+                    "question encoder",
+                    dtype=torch.float32,
+                    **({} if pooled else {"add_pooling_layer": False}),
+                )
+            self.body = load_weights(body, config.weights).requires_grad_(False)
             self.width = self.body.config.hidden_size
 
     def train(self, mode: bool = True) -> "QuestionEncoder":

@@ -65,6 +65,10 @@ class PoolingProjector(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "u k d"]) -> Float[Tensor, "u p h"]:
         """Return the pooled and projected patch tokens (CLS is dropped before)."""
+        return self.projector(self.pooled(tokens))
+
+    def pooled(self, tokens: Float[Tensor, "u k d"]) -> Float[Tensor, "u p d"]:
+        """Return the averaged patch tokens, which no weight has touched yet."""
         if self.pooling == "sequence":
-            return self.projector(pool_sequence(tokens, self.pool**3))
-        return self.projector(pool_grid(tokens, self.grid, self.pool))
+            return pool_sequence(tokens, self.pool**3)
+        return pool_grid(tokens, self.grid, self.pool)

@@ -3,6 +3,7 @@
 Letters: s slices of the whole batch, p patch tokens per slice, d width, H W pixels.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tomovox.models.blocks import AttentionPool, conv_stack
-from tomovox.models.weights import load_pretrained, load_weights
+from tomovox.models.released import load_weights
+from tomovox.models.weights import load_pretrained, read_config, sizes_only
 from tomovox.schema import TomovoxError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -107,19 +109,15 @@ class TransformerSlices(nn.Module):
 def _tower(config: SliceEncoderConfig) -> Any:
     """Return the vision part of `config.name` with its weights and without a pooling head.
 
-    No weights are read on the meta device, nor when `weights` will bring others.
+    No weights are read when `weights` will bring others.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
     if config.name is None:
         raise TomovoxError(
             f"slice encoder {config.kind!r} needs `name`: a hub name or a local folder"
         )
-    try:
-        full = AutoConfig.from_pretrained(config.name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise TomovoxError(f"slice encoder {config.name}: cannot be loaded ({first})") from None
+    full = read_config(config.name, "slice encoder")
     vision = getattr(full, "vision_config", full)
     if vision.model_type.removesuffix("_vision_model") != config.kind:
         raise TomovoxError(
@@ -128,11 +126,10 @@ def _tower(config: SliceEncoderConfig) -> Any:
     if config.kind == "siglip":
         vision.vision_use_head = False
     headless = {"add_pooling_layer": False} if config.kind == "vit" else {}
-    if config.weights is not None or torch.empty(0).is_meta:
-        return AutoModel.from_config(vision, **headless)
-    return load_pretrained(
-        AutoModel, config.name, "slice encoder", config=vision, dtype=torch.float32, **headless
-    )
+    with sizes_only() if config.weights is not None else nullcontext():
+        return load_pretrained(
+            AutoModel, config.name, "slice encoder", config=vision, dtype=torch.float32, **headless
+        )
 
 
 class SliceEncoder(nn.Module):

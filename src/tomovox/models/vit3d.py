@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tomovox.models.blocks import Block, conv_stack
-from tomovox.models.weights import load_weights
+from tomovox.models.released import load_weights
 from tomovox.schema import TomovoxError
 
 
@@ -27,8 +27,9 @@ class ViT3DConfig:
     `image` and `patch` are (D, H, W) in voxels. `stem` "linear" embeds each patch by one Linear as
     published; "conv" puts a small convolutional network of every slice before it, which learns in
     minutes. `tap` is where the tokens are read: after the final norm (M3D-LaMed) or at the last
-    block before it (Med-2E3). `weights` is a safetensors file or a folder that holds one; None
-    starts from scratch. `frozen` keeps the encoder as it is in every stage.
+    block before it (Med-2E3). `weights` is a file or
+    folder of this suite or of a release that holds the encoder (M3D-CLIP, pretrained_ViT.bin,
+    M3D-LaMed); None starts from scratch. `frozen` keeps the encoder as it is in every stage.
     """
 
     image: tuple[int, int, int] = (32, 256, 256)

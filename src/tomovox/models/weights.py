@@ -1,19 +1,27 @@
-"""Where do the weights of a part come from? Safetensors files only, loaded strictly."""
+"""Where does a part come from? Sources by name or folder, safetensors only; key arithmetic."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
 from torch import Tensor, nn
 
-from tomovox.packaged import quiet_loading, resolve_package
+from tomovox.models.architectures import ARCHITECTURES
+from tomovox.packaged import quiet_loading, resolve_source
 from tomovox.schema import TomovoxError
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 WEIGHTS_FILE = "model.safetensors"
 """The file of a folder that holds the weights of a whole part or model."""
+
+
+LAMED_TYPES = {"lamed_llama": "llama", "lamed_phi3": "phi3"}
+"""model_type in a config.json of M3D-LaMed -> that of its language model."""
+
+_SIZES_ONLY: ContextVar[bool] = ContextVar("sizes_only", default=False)
 
 
 def weights_file(path: str) -> Path:
@@ -22,40 +30,36 @@ def weights_file(path: str) -> Path:
     return place / WEIGHTS_FILE if place.is_dir() else place
 
 
-def load_weights(module: ModuleT, path: str | None) -> ModuleT:
-    """Load `path` into `module` strictly and return it; None leaves it as initialised.
-
-    Raises TomovoxError naming missing, unexpected and mis-shaped keys.
-    """
-    if path is None:
-        return module
-    file = weights_file(path)
+@contextmanager
+def sizes_only() -> Iterator[None]:
+    """Build the parts inside without reading their sources: what fills them comes afterwards."""
+    token = _SIZES_ONLY.set(True)
     try:
-        state = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise TomovoxError(
-            f"{file}: no readable safetensors file ({error}); give another path or null"
-        ) from None
-    own = untied_state(module)
-    faults = key_faults(
-        {k: tuple(v.shape) for k, v in own.items()}, {k: tuple(v.shape) for k, v in state.items()}
-    )
-    if faults:
-        raise TomovoxError(f"{file}: does not fit {type(module).__name__}: {faults}")
-    module.load_state_dict(state, strict=False)
-    return module
+        yield
+    finally:
+        _SIZES_ONLY.reset(token)
+
+
+def reads_sources() -> bool:
+    """Return whether parts read their weights: not inside `sizes_only`, nor on the meta device."""
+    return not (_SIZES_ONLY.get() or torch.empty(0).is_meta)
 
 
 def load_pretrained(loader: Any, name: str, part: str, **arguments: Any) -> Any:
-    """Return what a transformers Auto class loads from a folder, hub or `package:` name.
+    """Return what a transformers class loads from a folder, hub or `package:` name.
 
-    No remote code, safetensors only. Raises TomovoxError naming `part` when nothing can be loaded
-    or when the model has a weight that the files lack.
+    No remote code, safetensors only. Without sources (see `reads_sources`) the model of that config
+    is built. Raises TomovoxError naming `part` when nothing can be loaded or when the model has a
+    weight that the files lack.
     """
+    if not reads_sources():
+        config = arguments.pop("config", None) or read_config(name, part)
+        build = getattr(loader, "from_config", None) or loader._from_config
+        return build(config, **arguments)
     try:
         with quiet_loading():
             model, found = loader.from_pretrained(
-                resolve_package(name),
+                resolve_source(name),
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
@@ -72,13 +76,37 @@ def load_pretrained(loader: Any, name: str, part: str, **arguments: Any) -> Any:
     return model
 
 
+def read_config(name: str, part: str) -> Any:
+    """Return the transformers config of a folder, hub or `package:` name.
+
+    On the meta device the sizes of the public models in ARCHITECTURES need no file. A config that
+    M3D-LaMed wrote is that of its language model. Raises TomovoxError naming `part`.
+    """
+    from transformers import AutoConfig, PreTrainedConfig
+
+    if torch.empty(0).is_meta and name in ARCHITECTURES:
+        sizes = deepcopy(ARCHITECTURES[name])  # transformers writes into nested settings
+        return AutoConfig.for_model(**sizes)
+    place = resolve_source(name)
+    try:
+        with quiet_loading():
+            settings, _ = PreTrainedConfig.get_config_dict(place)
+        if (kind := settings.get("model_type")) in LAMED_TYPES:
+            own = {k: v for k, v in settings.items() if k not in ("model_type", "auto_map")}
+            return AutoConfig.for_model(LAMED_TYPES[kind], **own)
+        return AutoConfig.from_pretrained(place, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise TomovoxError(f"{part} {name}: cannot be loaded ({first})") from None
+
+
 def untied_state(module: nn.Module) -> dict[str, Tensor]:
     """Return the state dict with a weight that several names share under its first name only."""
     seen: set[int] = set()
     state = {}
-    for name, tensor in module.state_dict().items():
-        place = tensor.data_ptr()
-        if place and place in seen:
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        place = tensor.data_ptr() or id(tensor)  # on the meta device nothing has an address
+        if place in seen:
             continue
         seen.add(place)
         state[name] = tensor.detach()
@@ -96,6 +124,11 @@ def key_faults(wanted: dict[str, tuple[int, ...]], given: dict[str, tuple[int, .
             if wanted[k] != given[k]
         ],
     }
+    return listed(kinds)
+
+
+def listed(kinds: Mapping[str, Sequence[str]]) -> str:
+    """Return `kind: keys` of every kind that has some, at most three keys of each, in one line."""
     return "; ".join(
         f"{kind}: {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
         for kind, keys in kinds.items()

@@ -15,7 +15,7 @@ from torch import Tensor
 from tomovox.models.language import LanguageConfig
 from tomovox.models.m3d_clip import TextEncoderConfig
 from tomovox.models.med2e3 import Med2E3, QuestionEncoderConfig
-from tomovox.models.published_med2e3 import load_published
+from tomovox.models.released import load_state
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.splice import Spliced
 from tomovox.models.vit3d import ViT3DConfig
@@ -128,7 +128,7 @@ def _model(case: Case) -> Med2E3:
         with quiet_loading():  # transformers remarks on the eos
             model.configure_model()
     try:
-        load_published(model, _state(case))
+        load_state(model, _state(case), "weights")
     except TomovoxError as error:
         raise KeysDiffer(str(error)) from None
     return model.eval()

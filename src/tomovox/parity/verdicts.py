@@ -11,6 +11,8 @@ from rich.table import Table
 from tomovox.parity.cases import Case
 from tomovox.parity.comparison import KeysDiffer, Outcome, Pair, Verdict, compare
 from tomovox.parity.m3d import clip_pairs, projector_pairs, vit_pairs
+from tomovox.parity.m3d_dataset import dataset_pairs
+from tomovox.parity.m3d_lamed import lamed_pairs
 from tomovox.parity.med2e3 import med2e3_pairs
 from tomovox.parity.text import text_pairs
 from tomovox.schema import TomovoxError
@@ -19,6 +21,8 @@ KINDS: dict[str, tuple[float, Callable[[Case], Iterator[Pair]]]] = {
     "m3d_vit": (1e-4, vit_pairs),
     "m3d_projector": (1e-5, projector_pairs),
     "m3d_clip": (1e-5, clip_pairs),
+    "m3d_dataset": (1e-9, dataset_pairs),
+    "m3d_lamed": (1e-4, lamed_pairs),
     "med2e3": (1e-4, med2e3_pairs),
     "text_metrics": (1e-9, text_pairs),
 }

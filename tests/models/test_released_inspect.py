@@ -1,0 +1,56 @@
+"""Does looking into a checkpoint tell its system, its sizes and what it lacks?"""
+
+import pytest
+import torch
+from released_models import lamed, published
+from safetensors.torch import save_file
+
+from tomovox.models.released_inspect import gaps, inspect_released
+from tomovox.models.released_names import M3D_LAMED
+from tomovox.schema import TomovoxError
+
+
+def written(tmp_path, state):
+    save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / "x.safetensors")
+    return inspect_released(tmp_path / "x.safetensors")
+
+
+def test_a_whole_checkpoint_lacks_nothing_and_every_parameter_counts(tmp_path):
+    model = lamed(1)
+    contents = written(tmp_path, published(model, M3D_LAMED))
+    assert contents.layout is M3D_LAMED
+    assert (contents.absent, contents.gaps, contents.strange) == ([], [], [])
+    buffers = sum(b.numel() for n, b in model.named_buffers() if n in model.state_dict())
+    assert contents.parameters == sum(p.numel() for p in model.parameters()) + buffers
+
+
+def test_number_types_are_counted_by_part(tmp_path):
+    state = published(lamed(1), M3D_LAMED)
+    state["lm_head.weight"] = state["lm_head.weight"].bfloat16()
+    parts = {part.name: part for part in written(tmp_path, state).parts}
+    assert dict(parts["lm_head."].dtypes) == {"bfloat16": 1}
+    assert dict(parts["model."].dtypes) == {"float32": parts["model."].tensors}
+
+
+def test_a_part_without_weights_is_named(tmp_path):
+    state = published(lamed(1, masks=False), M3D_LAMED)
+    assert written(tmp_path, state).absent == ["model.seg_module.", "model.seg_projector."]
+
+
+def test_a_weight_that_other_layers_have_is_missed():
+    weights = ("attn.weight", "attn.bias")
+    state = {f"blocks.{n}.{w}": torch.ones(1) for n in range(3) for w in weights}
+    del state["blocks.1.attn.bias"]
+    assert gaps(state) == ["blocks.1.attn.bias"]
+    del state["blocks.1.attn.weight"]
+    assert gaps(state) == ["blocks.1.attn.bias", "blocks.1.attn.weight"]
+
+
+def test_a_key_that_the_system_does_not_have_is_strange(tmp_path):
+    state = published(lamed(1), M3D_LAMED) | {"extra": torch.ones(1)}
+    assert written(tmp_path, state).strange == ["extra"]
+
+
+def test_a_checkpoint_of_no_known_system_is_refused(tmp_path):
+    with pytest.raises(TomovoxError, match=r"keys of no known system, such as a.weight"):
+        written(tmp_path, {"a.weight": torch.ones(1)})
