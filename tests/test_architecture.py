@@ -17,7 +17,7 @@ ALLOWED = {
     "boxes": {"schema"},
     "packaged": {"schema"},
     "data": {"schema", "boxes", "packaged"},
-    "metrics": {"schema", "packaged"},
+    "metrics": {"schema", "packaged", "boxes"},
     "statistics": {"schema"},
     "models": {"schema", "packaged"},
     "left_out": {"schema"},
@@ -31,7 +31,16 @@ ALLOWED = {
 
 KNOW_EVERYTHING = {
     *("cli", "cli_data", "experiment", "cell", "stages", "stage_plan", "configuration"),
-    *("predict", "lightning_verbs", "parity", "ask", "cli_checkpoint", "cli_models", "sizes"),
+    *(
+        "predict",
+        "lightning_verbs",
+        "parity",
+        "ask",
+        "cli_checkpoint",
+        "cli_models",
+        "sizes",
+        "retrieval_cell",
+    ),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common"}

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from tomovox.metrics.masks import read_mask_file
 from tomovox.predict import (
     PARTIAL,
     PREDICTIONS,
@@ -13,6 +15,7 @@ from tomovox.predict import (
     answered,
     append_lines,
     finish,
+    keep_masks,
 )
 from tomovox.schema import (
     Batch,
@@ -188,3 +191,46 @@ def test_cost_goes_to_the_timing_file_and_never_to_a_prediction(tmp_path):
     (timing,) = map(json.loads, (tmp_path / "timing.jsonl").read_text().splitlines())
     assert timing["case"] == "a" and timing["questions"] == 2
     assert "seconds" not in (tmp_path / PARTIAL).read_text()
+
+
+# ---- masks -------------------------------------------------------------------------------------
+
+
+def drawn(folder: Path, logits: torch.Tensor, true: torch.Tensor) -> list[Prediction]:
+    """Return the predictions of a batch whose second question asks for a mask."""
+    count = len(STUDIES[0])
+    empty = torch.zeros(count, 1, dtype=torch.long)
+    batch = Batch(
+        studies=Studies([torch.zeros(1, 2, 4, 4)], torch.tensor([0])),
+        questions=Questions(["?"] * count, empty, empty.bool(), torch.zeros(count).long()),
+        input_ids=empty,
+        attention_mask=empty.bool(),
+        labels=None,
+        records=STUDIES[0],
+        masks=true,
+        mask_rows=torch.tensor([1]),
+    )
+    answers = [Prediction.of(record, "[SEG]") for record in STUDIES[0]]
+    keep_masks(folder, answers, Generated(empty, mask_logits=logits), batch)
+    return answers
+
+
+def test_the_drawn_and_the_true_mask_are_kept_with_their_sums(tmp_path):
+    true = torch.zeros(1, 1, 2, 4, 4, dtype=torch.bool)
+    true[..., :2] = True
+    logits = torch.where(torch.rand(true.shape) > 0.5, 2.0, -2.0)
+    first, second = drawn(tmp_path, logits, true)
+    assert first.mask == "" and first.soft == ()
+    p = logits.sigmoid()
+    wanted = [float(p.sum()), 16.0, float((p * true).sum())]
+    assert second.soft == pytest.approx(wanted, abs=1e-3)
+    kept, there = read_mask_file(tmp_path / second.mask, second.id)
+    assert np.array_equal(kept, (logits > 0)[0, 0].numpy())
+    assert np.array_equal(there, true[0, 0].numpy())
+
+
+def test_where_nothing_was_drawn_the_mask_is_empty(tmp_path):
+    true = torch.ones(1, 1, 2, 4, 4, dtype=torch.bool)
+    _, second = drawn(tmp_path, torch.full(true.shape, -torch.inf), true)
+    assert second.soft == (0.0, 32.0, 0.0)
+    assert not read_mask_file(tmp_path / second.mask, second.id)[0].any()

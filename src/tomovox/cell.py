@@ -11,7 +11,15 @@ from typing import Any
 
 import yaml
 
-from tomovox.configuration import Config, TomovoxCLI, differences, instantiate, merged, read_yaml
+from tomovox.configuration import (
+    Config,
+    TomovoxCLI,
+    differences,
+    instantiate,
+    merged,
+    names_data_class,
+    read_yaml,
+)
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.checkpoint import load_trained, save_trained
@@ -59,6 +67,11 @@ class Cell:
     def name(self) -> str:
         """The name of its folder, such as med2e3-s0."""
         return f"{self.model}-s{self.seed}"
+
+    @property
+    def retrieval(self) -> bool:
+        """Whether it is a dual encoder, which embeds pairs and answers nothing."""
+        return names_data_class(self.config)
 
     @property
     def done(self) -> bool:
@@ -183,6 +196,11 @@ def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DD
             f"{folder}: no config.yaml, so not a run; give runs/<experiment>/<model>-s<seed>"
         )
     folder = folder.resolve()
+    if names_data_class(read_yaml(path)):
+        raise TomovoxError(
+            f"{folder}: a dual encoder, which answers no question and has its released names "
+            f"already; give the folder as vision3d.weights"
+        )
     config = _with_paths(read_yaml(path), {ABOVE: f"{folder.parent}/", HERE: f"{folder}/"})
     for key in ("threads", "data_key"):
         config.pop(key, None)

@@ -93,6 +93,16 @@ def _add_phantom(kinds: Verbs) -> None:
     phantom.add_argument(
         "--organ-masks", action="store_true", help="write the masks of all organs too"
     )
+    phantom.add_argument(
+        "--organ-shift",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="sd of the places of organs, as a fraction of the side (default 0)",
+    )
+    phantom.add_argument(
+        "--refseg", action="store_true", help="write M3D-RefSeg too: questions that masks answer"
+    )
     phantom.add_argument("--workers", type=_count, default=os.cpu_count() or 1)
     phantom.set_defaults(handler=_phantom)
 
@@ -168,6 +178,8 @@ def _phantom(options: argparse.Namespace) -> int:
             val_cases=options.val_cases,
             series=options.series,
             organ_masks=options.organ_masks,
+            organ_shift=options.organ_shift,
+            refseg=options.refseg,
             workers=options.workers,
             progress=progress,
         )

@@ -17,12 +17,13 @@ from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 
 from tomovox.cell import Cell, FitStage, keep_config, make_cell
-from tomovox.configuration import merged, one_line, read_yaml
+from tomovox.configuration import Config, merged, names_data_class, one_line, read_yaml
 from tomovox.data.experiment_data import DataSource
 from tomovox.judge.score import RESULTS, Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.left_out import left_out_notes
 from tomovox.progress import Job, do_all, say
+from tomovox.retrieval_cell import make_retrieval
 from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
@@ -101,7 +102,9 @@ class ExperimentRun:
             Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
         ]
         pending = [cell for cell in cells if not cell.done]
-        jobs += [Job(cell.name, make_cell, cell, cell.needs) for cell in pending]
+        jobs += [
+            Job(c.name, make_retrieval if c.retrieval else make_cell, c, c.needs) for c in pending
+        ]
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
         do_all(jobs, given.processes, given.threads)
@@ -115,9 +118,10 @@ class ExperimentRun:
         stages: dict[Path, StageJob] = {}
         grid = [(m, s, False) for m in given.models for s in given.seeds]
         for model, seed, floor in grid + [(f, given.seeds[0], True) for f in given.floors]:
-            entry = given.models[next(iter(given.models)) if floor else model]
-            entry = {"base": entry} if isinstance(entry, str) else dict(entry)
-            base = read_yaml(self.path.parent / entry.pop("base"))
+            base, entry = self._recipe(self._asks_questions() if floor else model)
+            if names_data_class(base):
+                cells.append(self._retrieval(model, seed, merged(base, entry), root))
+                continue
             seeds = {"seed_everything": seed, "data": {"seed": seed}}
             config, jobs = self.plan.resolve(merged(base, entry, given.overrides, seeds), root)
             stages = {job.folder: job for job in jobs} | stages
@@ -129,6 +133,29 @@ class ExperimentRun:
         for stage in stages.values():
             stage.quiet = self.quiet
         return cells, list(stages.values())
+
+    def _recipe(self, model: str) -> tuple[Config, Config]:
+        """Return the YAML of a model and what the experiment lays over it."""
+        entry = self.experiment.models[model]
+        entry = {"base": entry} if isinstance(entry, str) else dict(entry)
+        return read_yaml(self.path.parent / entry.pop("base")), entry
+
+    def _asks_questions(self) -> str:
+        """Return the first model that answers questions: floors answer those of its data."""
+        for model in self.experiment.models:
+            if not names_data_class(self._recipe(model)[0]):
+                return model
+        raise TomovoxError(
+            f"{self.path}: no model answers questions, so floors have none either: set floors: []"
+        )
+
+    def _retrieval(self, model: str, seed: int, config: Config, root: Path) -> Cell:
+        """Return the cell of a dual encoder; its own YAML says how it trains, not `overrides`."""
+        data = {"data": {"init_args": {"root": str(root), "seed": seed}}}
+        config = merged(config, {"seed_everything": seed}, data)
+        cell = Cell(model, seed, self.folder / f"{model}-s{seed}", config, [], quiet=self.quiet)
+        cell.threads, cell.data_key = self.experiment.threads, key_of(self.plan.data_key(root))
+        return cell
 
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score every cell, write table.csv and table.md, log to MLflow and print."""
@@ -155,7 +182,7 @@ class ExperimentRun:
             if rows:
                 notes.append(f"encoders pretrained on training cases, {saw}: {', '.join(rows)}")
         for cell in cells:
-            remark = "" if cell.floor else _class_of(cell).remark
+            remark = "" if cell.floor else getattr(_class_of(cell), "remark", "")
             if remark:
                 notes.append(f"{cell.name}: {remark}")
         return notes + left_out_notes(cell.folder for cell in cells)

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
 from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
+from tomovox.metrics.masks import write_mask_file
 from tomovox.progress import say
 from tomovox.schema import (
     PREDICTIONS,
@@ -29,6 +30,7 @@ from tomovox.schema import (
 )
 
 PARTIAL = "predictions.partial.jsonl"
+MASKS = "masks"
 
 
 def answer_all(
@@ -116,16 +118,16 @@ class PredictionWriter(BasePredictionWriter):
         """Write the lines of one study."""
         seconds = time.perf_counter() - self.started
         scores = prediction.slice_scores
-        lines = [
-            to_line(
-                Prediction.of(
-                    record, self.template.decode(ids), () if scores is None else scores[i].tolist()
-                )
+        answers = [
+            Prediction.of(
+                record, self.template.decode(ids), () if scores is None else scores[i].tolist()
             )
             for i, (record, ids) in enumerate(
                 zip(batch.records, prediction.ids.tolist(), strict=True)
             )
         ]
+        keep_masks(self.folder, answers, prediction, batch)
+        lines = [to_line(answer) for answer in answers]
         append_lines(self.folder / PARTIAL, lines)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         timing = {
@@ -135,6 +137,22 @@ class PredictionWriter(BasePredictionWriter):
             "peak_mib": round(peak),
         }
         append_lines(self.folder / "timing.jsonl", [json.dumps(timing)])
+
+
+def keep_masks(folder: Path, answers: Sequence[Prediction], said: Generated, batch: Batch) -> None:
+    """Write the drawn masks of a batch beside the true ones; note files and sums in `answers`.
+
+    A voxel is drawn where its probability is above 1/2.
+    """
+    if said.mask_logits is None or batch.masks is None or batch.mask_rows is None:
+        return
+    for logits, true, row in zip(said.mask_logits, batch.masks, batch.mask_rows, strict=True):
+        answer, p = answers[int(row)], logits.float().sigmoid()
+        sums = (p.sum(), true.sum(), p[true].sum())
+        answer.soft = tuple(round(float(s), 4) for s in sums)
+        answer.mask = f"{MASKS}/{answer.id.replace('/', '-')}.npz"
+        drawn = (p > 0.5)[0].cpu().numpy()
+        write_mask_file(folder / answer.mask, drawn, true[0].cpu().numpy())
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:

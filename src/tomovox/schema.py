@@ -70,6 +70,8 @@ class Record:
     question_type: str = ""
     choices: tuple[str, ...] = ()
     context: str = ""
+    mask: str = ""
+    mask_label: int = 0
 
 
 @dataclass(slots=True)
@@ -122,6 +124,8 @@ class Questions:
 class Batch:
     """What the datamodule yields; a row of `input_ids` has one placeholder for visual tokens.
 
+    `masks` are the targets of the questions `mask_rows` (0 to b-1), all False where the volume does
+    not show what is asked for; None when no question asks for a mask.
     `labels` are IGNORE wherever no loss falls (prompt, padding, placeholder); None when only
     prompts are given.
     """
@@ -132,6 +136,8 @@ class Batch:
     attention_mask: Bool[Tensor, "b t"]
     labels: Int[Tensor, "b t"] | None
     records: list[Record]
+    masks: Bool[Tensor, "m 1 D H W"] | None = None
+    mask_rows: Int[Tensor, "m"] | None = None
 
 
 @dataclass(slots=True)
@@ -163,25 +169,41 @@ class VisualTokens:
 
 @dataclass(slots=True)
 class Vocabulary:
-    """What a model must know of the tokenizer: its size and three ids."""
+    """What a model must know of the tokenizer: its size, three ids, and [SEG] if it has one.
+
+    `added` is how many tokens at the end were added to a pretrained tokenizer.
+    """
 
     size: int
     placeholder: int
     pad: int
     eos: int
+    seg: int | None = None
+    added: int = 0
 
 
 @dataclass(slots=True)
 class Generated:
-    """Continuations of one batch: ids after the prompt, padded after the end with `pad`."""
+    """Continuations of one batch: ids after the prompt, padded after the end with `pad`.
+
+    `mask_logits` are the masks drawn for the batch's `mask_rows`, -inf everywhere where the answer
+    has no [SEG]; None from a model that cannot draw.
+    """
 
     ids: Int[Tensor, "b t"]
     slice_scores: Float[Tensor, "b n"] | None = None
+    mask_logits: Float[Tensor, "m 1 D H W"] | None = None
 
 
 @dataclass(slots=True)
 class Prediction:
-    """A line of predictions.jsonl: question, reference, answer. Optional keys absent when empty."""
+    """A line of predictions.jsonl: question, reference, answer. Optional keys absent when empty.
+
+    By ability: `mask` is a file below the RUN folder with the bits of the drawn and the true mask,
+    `soft` the sums over voxels (p, t, p t) of the drawn probabilities p and the true mask t;
+    `volume_embedding` and `text_embedding` are float32 vectors in base64 (retrieval);
+    `choice_logprobs` are the log-likelihoods of the choices' texts, in the order of the choices.
+    """
 
     id: str
     task: Task
@@ -192,6 +214,11 @@ class Prediction:
     question_type: str = ""
     choices: tuple[str, ...] = ()
     slice_scores: tuple[float, ...] = ()
+    mask: str = ""
+    soft: tuple[float, ...] = ()
+    volume_embedding: str = ""
+    text_embedding: str = ""
+    choice_logprobs: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, record: Record, text: str, slice_scores: Iterable[float] = ()) -> Prediction:
@@ -228,7 +255,7 @@ def from_line(line: str, place: str) -> Prediction:
     if row["task"] not in set(Task):
         raise TomovoxError(f"{place}: unknown task {row['task']!r}; known: {', '.join(Task)}")
     row["task"] = Task(row["task"])
-    for key in ("choices", "slice_scores"):
+    for key in ("choices", "slice_scores", "soft", "choice_logprobs"):
         if key in row:
             row[key] = tuple(row[key])
     return Prediction(**{k: v for k, v in row.items() if k in known})

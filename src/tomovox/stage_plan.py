@@ -26,7 +26,7 @@ from tomovox.schema import TomovoxError
 VERSION = 1
 """Raised when the way a stage is made changes: older folders are then not taken for it."""
 
-READ_BY_LANGUAGE = ("template", "tasks", "mix", "train_split", "limit", "on_bad_volume")
+READ_BY_LANGUAGE = ("template", "tasks", "mix", "train_split", "limit", "on_bad_volume", "prompts")
 READ_BY_VISION = ("train_split", "limit", "on_bad_volume")
 LATER = ("weights", "frozen", "train", "tap", "lora")
 """Settings of a part that do not change what its shared stage makes."""
@@ -117,7 +117,7 @@ class StagePlan:
 
     def tokenizer(self, root: Path, data: Config) -> Path:
         """Return the folder of the word tokenizer of the training texts."""
-        chosen = {k: data[k] for k in ("tasks", "train_split") if data.get(k)}
+        chosen = {k: data[k] for k in ("tasks", "train_split", "prompts") if data.get(k)}
         folder = self.folder / f"tokenizer-{key_of([self.data_key(root), chosen])}"
         if not folder.is_dir():
             temporary = folder.with_name(f".{folder.name}.tmp")

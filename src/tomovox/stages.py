@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
-from tomovox.data.datamodule import TASKS
+from tomovox.data.datamodule import FROM_MASKS, TASKS
 from tomovox.data.dataset import group_by_study
 from tomovox.data.records import read_records
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
@@ -48,12 +48,13 @@ def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dic
     """Train on single facts first, then on whole reports; both stand where the image will."""
     tasks = job.data.get("tasks") or list(TASKS)
     facts = [task for task in tasks if task != Task.REPORT]
+    told = [task for task in tasks if task not in FROM_MASKS]  # no words say where things lie
     part = job.part
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for layout, steps, asked in (
             (FACT_LAYOUT, stage.fact_steps if facts else 0, facts),
-            (stage.layout, stage.max_steps, tasks),
+            (stage.layout, stage.max_steps if told else 0, told),
         ):
             if steps:
                 cli = instantiate(_text_only(job, stage, part, layout, steps, asked), "language")

@@ -264,3 +264,8 @@ def test_lightning_predicts_every_record_once(full, trainer):
     batches = trainer.predict(Listener(), datamodule=module(full))
     assert Counter(name for batch in batches for name in batch).most_common(1)[0][1] == 1
     assert sum(map(len, batches)) == 28
+
+
+def test_augmented_volumes_with_boxes_or_masks_are_refused(m3d):
+    with pytest.raises(TomovoxError, match="not the boxes and masks of rec"):
+        M3DDataModule(str(m3d.root), Template(), tasks=["report", "rec"], augment=True)

@@ -251,3 +251,59 @@ def test_a_moved_batch_is_equal_and_on_the_device(m3d, records):
     assert moved.records == batch.records
     same = move_batch(batch, torch.device("cpu"))
     assert torch.equal(same.input_ids, batch.input_ids)
+
+
+# ---- masks -------------------------------------------------------------------------------------
+
+
+def asks_to_draw(m3d, number: int, mask: str, label: int = 0) -> Record:
+    return Record(
+        id=f"seg_semantic/train/{number:06d}",
+        task=Task.SEG_SEMANTIC,
+        split="train",
+        case="9000/1",
+        volumes=(m3d.image(1),),
+        question="Segment the liver.",
+        reference="Sure, [SEG].",
+        mask=mask,
+        mask_label=label,
+    )
+
+
+def write_array(m3d, name: str, array: np.ndarray) -> str:
+    np.save(m3d.root / name, array, allow_pickle=False)
+    return name
+
+
+def test_a_question_that_asks_for_a_mask_brings_its_own(m3d, records):
+    mask = np.zeros((1, 2, 4, 4), bool)
+    mask[:, 1, 2:] = True
+    one = asks_to_draw(m3d, 0, write_array(m3d, "one.npy", mask))
+    none = asks_to_draw(m3d, 1, write_array(m3d, "none.npy", np.zeros((1, 1, 1, 1), bool)))
+    other = next(r for r in records if r.volumes == one.volumes)
+    dataset = StudyDataset(m3d.root, [other, one, none])
+    template = template_for([other, one, none])
+    batch = collate_studies([dataset[0], dataset[0]], template, train=True)
+    assert batch.mask_rows.tolist() == [1, 2, 4, 5]
+    assert np.array_equal(batch.masks[0].numpy(), mask) and not batch.masks[1].any()
+    moved = move_batch(batch, torch.device("cpu"))
+    assert torch.equal(moved.masks, batch.masks) and moved.mask_rows.tolist() == [1, 2, 4, 5]
+
+
+def test_a_label_picks_its_finding_out_of_a_file_of_several(m3d, records):
+    labels = np.zeros((1, 2, 4, 4), np.float32)
+    labels[0, 0, 0], labels[0, 1, 3] = 1, 2
+    record = asks_to_draw(m3d, 0, write_array(m3d, "labels.npy", labels), label=2)
+    (item,) = StudyDataset(m3d.root, [record])
+    assert np.array_equal(item.masks[0].numpy(), labels == 2)
+
+
+def test_a_batch_that_asks_for_no_mask_has_none(m3d, records):
+    batch = collate_studies([StudyDataset(m3d.root, records)[0]], template_for(records), True)
+    assert batch.masks is None and batch.mask_rows is None
+
+
+def test_labels_of_another_size_are_refused_by_record(m3d, records):
+    labels = write_array(m3d, "labels.npy", np.zeros((1, 2, 4, 5), np.uint8))
+    with pytest.raises(TomovoxError, match=r"seg_semantic/train/000000.*prepare image and mask"):
+        StudyDataset(m3d.root, [asks_to_draw(m3d, 0, labels, label=1)])[0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tomovox.data.check import check_tree
 from tomovox.data.phantom import write_phantom
 from tomovox.data.phantom_body import KINDS, ORGANS
 from tomovox.data.phantom_case import describe_case
@@ -16,6 +18,8 @@ from tomovox.schema import TomovoxError
 
 SHAPE = (32, 32, 32)
 CASES = 12
+BYTES = "3c52cdfbb17cdb87091941598468ea21c791ed481802b000e76465d8796eba7e"
+"""Of the set `root`, without its prose and its term dictionary: experiments were run on it."""
 
 
 def _bytes(root: Path) -> dict[str, bytes]:
@@ -36,6 +40,89 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom") / "set"
     write_phantom(folder, CASES, 5, SHAPE, test_cases=4, val_cases=2, organ_masks=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set with every option of the eight tasks."""
+    folder = tmp_path_factory.mktemp("phantom") / "moved"
+    write_phantom(
+        folder, CASES, 5, SHAPE, test_cases=4, val_cases=2, organ_masks=True, organ_shift=0.15,
+        refseg=True,
+    )  # fmt: skip
+    return folder
+
+
+def test_the_bytes_of_old_arguments_are_those_of_old_experiments(root: Path):
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        if path.name not in ("README.txt", "term_dictionary.json"):
+            name = path.relative_to(root).as_posix().encode()
+            digest.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    assert digest.hexdigest() == BYTES
+
+
+def test_unused_options_do_not_stand_in_the_manifest(root: Path, moved: Path):
+    used, unused = (json.loads((r / "phantom.json").read_text()) for r in (moved, root))
+    assert {k: used[k] for k in used.keys() - unused} == {"organ_shift": 0.15, "refseg": True}
+
+
+def test_moved_organs_give_the_same_bytes_again(moved: Path, tmp_path: Path):
+    write_phantom(
+        tmp_path / "b", CASES, 5, SHAPE, test_cases=4, val_cases=2, organ_masks=True,
+        organ_shift=0.15, refseg=True, workers=2,
+    )  # fmt: skip
+    assert _bytes(tmp_path / "b") == _bytes(moved)
+
+
+@pytest.mark.parametrize("name", ["root", "moved"])
+def test_a_written_set_passes_the_check(name: str, request: pytest.FixtureRequest):
+    assert not check_tree(request.getfixturevalue(name)).problems
+
+
+def test_the_readme_tells_of_the_options_in_use(root: Path, moved: Path):
+    texts = [(r / "README.txt").read_text() for r in (root, moved)]
+    assert ["M3D_RefSeg.csv" in t and "0.15 of the side" in t for t in texts] == [False, True]
+    assert all("term_dictionary.json" in t for t in texts)
+
+
+def test_every_class_name_has_descriptions(root: Path):
+    names, terms = (
+        json.loads((root / f"M3D_Seg_npy/{name}.json").read_text())
+        for name in ("dataset_info", "term_dictionary")
+    )
+    assert set(terms) == set(names["9000"])
+
+
+def test_referring_questions_are_written_only_when_asked_for(root: Path, moved: Path):
+    assert [(r / "M3D_RefSeg_npy").exists() for r in (root, moved)] == [False, True]
+
+
+def test_the_referred_mask_is_the_finding_of_the_first_series(moved: Path):
+    for name in ("M3D_RefSeg", "M3D_RefSeg_test"):
+        for row in _rows(moved / f"M3D_RefSeg_npy/{name}.csv"):
+            labels, case = np.load(moved / row["Mask"]), row["Image"].split("/")[1]
+            number = int(row["Mask_ID"])
+            mask = np.load(moved / f"M3D_Seg_npy/9000/{case}_0/masks/mask_{number - 1}.npy")
+            assert labels.dtype == np.uint8 and ((labels == number) == mask).all()
+
+
+def test_the_referred_image_is_a_volume_of_the_case(moved: Path):
+    for path in (moved / "M3D_RefSeg_npy").glob("*/ct.npy"):
+        twin = moved / f"M3D_Seg_npy/9000/{path.parent.name}_0/image.npy"
+        assert path.read_bytes() == twin.read_bytes()
+
+
+def test_referring_questions_are_of_the_cases_of_their_split(moved: Path):
+    cases = {
+        name: {int(r["Image"].split("/")[1]) for r in _rows(moved / f"M3D_RefSeg_npy/{name}.csv")}
+        for name in ("M3D_RefSeg", "M3D_RefSeg_test")
+    }
+    found = {
+        case for case in range(1, CASES + 1) if describe_case(5, case, organ_shift=0.15).finding
+    }
+    assert cases["M3D_RefSeg_test"] == found & set(range(1, 5))
+    assert cases["M3D_RefSeg"] == found & set(range(7, CASES + 1))
 
 
 def test_workers_do_not_change_a_byte(root: Path, tmp_path: Path):
@@ -196,6 +283,8 @@ def test_progress_counts_the_cases(tmp_path: Path):
         ({"difficulty": "odd"}, "difficulty='odd': give one of easy, base, hard"),
         ({"test_cases": 3, "val_cases": 1}, "test_cases=3, val_cases=1"),
         ({"series": 13}, "series=13: give 1 to 12"),
+        ({"organ_shift": 0.5}, "organ_shift=0.5: give 0 to 0.3"),
+        ({"organ_shift": float("nan")}, "organ_shift=nan"),
         ({"workers": 0}, "workers=0"),
     ],
 )

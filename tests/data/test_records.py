@@ -142,7 +142,7 @@ def test_an_unknown_split_lists_the_known_ones(m3d, task):
     assert "train" in message
 
 
-def test_other_tasks_are_refused(m3d):
+def test_a_task_of_masks_that_are_not_there_is_refused(m3d):
     assert "seg_semantic" in error_of(read_records, m3d.root, Task.SEG_SEMANTIC, "test")
 
 
@@ -250,3 +250,28 @@ def test_both_views_have_the_same_rows(m3d):
     assert [dataclasses.replace(r, **same) for r in closed] == [
         dataclasses.replace(r, **same) for r in opened
     ]
+
+
+# ---- retrieval -------------------------------------------------------------------------------
+
+
+def test_retrieval_pairs_each_volume_with_its_report_and_asks_nothing(m3d):
+    m3d.fill(test=3)
+    pairs = read_records(m3d.root, Task.RETRIEVAL, "test")
+    reports = read_records(m3d.root, REPORT, "test")
+    assert [(p.volumes, p.reference, p.case) for p in pairs] == [
+        (r.volumes, r.reference, r.case) for r in reports
+    ]
+    assert {pair.question for pair in pairs} == {""}
+
+
+def test_ids_of_retrieval_are_its_own(m3d):
+    m3d.fill(test=2)
+    ids = [record.id for record in read_records(m3d.root, Task.RETRIEVAL, "test")]
+    assert ids == ["retrieval/test/000000", "retrieval/test/000001"]
+
+
+def test_own_templates_ask_for_reports(m3d):
+    m3d.fill(train=2)
+    records = read_records(m3d.root, REPORT, "train", templates={"caption": ("Bericht, bitte.",)})
+    assert [record.question for record in records] == ["Bericht, bitte."] * 2

@@ -199,6 +199,26 @@ def test_a_failed_run_leaves_nothing_behind(archives, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_every_class_name_has_descriptions(root):
+    names, terms = (
+        json.loads((root / f"M3D_Seg_npy/{name}.json").read_text(encoding="utf-8"))
+        for name in ("dataset_info", "term_dictionary")
+    )
+    assert set(terms) == {name for classes in names.values() for name in classes}
+
+
+@pytest.mark.parametrize(("name", "studies"), [("M3D_RefSeg", 2), ("M3D_RefSeg_test", 2)])
+def test_referring_questions_ask_for_the_tumour_of_a_study(root, name, studies):
+    rows = _rows(root / f"M3D_RefSeg_npy/{name}.csv")
+    assert len({row["Image"] for row in rows}) == studies
+    for row in rows:
+        case = row["Image"].split("/")[1]
+        tumour = np.load(root / f"M3D_Seg_npy/9002/{case}_0/masks/mask_0.npy")
+        assert ((np.load(root / row["Mask"]) == int(row["Mask_ID"])) == tumour).all()
+        assert np.load(root / row["Image"]).shape == tumour.shape
+        assert "[SEG]" in row["Answer"]
+
+
 # ---- truth -----------------------------------------------------------------------------------
 
 

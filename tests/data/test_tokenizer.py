@@ -106,3 +106,11 @@ def test_a_folder_without_tokenizer_is_named(tmp_path):
     with pytest.raises(TomovoxError, match="no tokenizer found") as caught:
         load_tokenizer(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_seg_is_one_word_where_some_text_draws():
+    tokenizer = build_word_tokenizer(["Sure, [SEG].", "the liver"])
+    ids = tokenizer("Sure, [SEG].").input_ids
+    assert tokenizer.convert_ids_to_tokens(ids) == ["sure", ",", "[SEG]", "."]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "sure, [SEG]."
+    assert "[SEG]" not in build_word_tokenizer(["the liver"]).get_vocab()

@@ -3,17 +3,19 @@
 import json
 import random
 from dataclasses import replace
-from statistics import fmean
 
+import numpy as np
 import pytest
 
 from tomovox.judge import score as judged
-from tomovox.judge.score import ALL, score, score_run
+from tomovox.judge.score import ALL, MACRO, score, score_run
 from tomovox.metrics import catalogue
 from tomovox.metrics.catalogue import METRICS
+from tomovox.metrics.masks import write_mask_file
 from tomovox.metrics.resources import Unavailable
 from tomovox.schema import Prediction, Task, TomovoxError, to_line
 
+KINDS = (ALL, MACRO, "plane", "organ")
 CHOICES = ("liver", "spleen", "left kidney", "kidney")
 
 
@@ -25,7 +27,7 @@ def lexical_metrics_only(monkeypatch):
         raise Unavailable("left out here")
 
     for key in ("meteor.m3d", "meteor.standard", "bertscore_f1.m3d"):
-        monkeypatch.setitem(catalogue.METRICS, key, replace(METRICS[key], values=none))
+        monkeypatch.setitem(catalogue.METRICS, key, replace(METRICS[key], measure=none))
 
 
 def closed(number: int, text: str, kind: str = "plane") -> Prediction:
@@ -67,6 +69,7 @@ def row(rows, task, kind, metric, protocol):
         (ALL, "accuracy", "m3d", 0.25, 4),
         (ALL, "accuracy", "standard", 0.5, 4),
         (ALL, "parsed_rate", "standard", 0.75, 4),
+        (MACRO, "accuracy", "standard", 0.5, 4),
         ("plane", "accuracy", "standard", 1.0, 2),
         ("organ", "accuracy", "standard", 0.0, 2),
         ("organ", "parsed_rate", "standard", 0.5, 2),
@@ -82,9 +85,11 @@ def test_the_order_of_the_file_does_not_matter():
     assert score(shuffled) == score(PREDICTIONS)
 
 
-def test_every_row_is_the_mean_or_the_pool_of_its_samples():
+def test_every_row_but_macro_is_what_its_metric_makes_of_its_samples():
     scores = score(PREDICTIONS)
     for found in scores.rows:
+        if found["question_type"] == MACRO:
+            continue
         mine = [
             s
             for s in scores.samples
@@ -96,12 +101,24 @@ def test_every_row_is_the_mean_or_the_pool_of_its_samples():
             assert not mine
             continue
         assert len(mine) == found["n"]
-        if "value" in mine[0]:
-            assert found["value"] == pytest.approx(fmean(s["value"] for s in mine))
-        else:
-            sums = [sum(column) for column in zip(*(s["counts"] for s in mine), strict=True)]
-            pool = METRICS[f"{found['metric']}.{found['protocol']}"].pool
-            assert found["value"] == pool(sums)
+        metric = METRICS[f"{found['metric']}.{found['protocol']}"]
+        contributions = [s["value"] if "value" in s else s["counts"] for s in mine]
+        assert found["value"] == pytest.approx(metric.over(contributions))
+
+
+def test_macro_is_the_unweighted_mean_of_the_types():
+    answers = [closed(0, "B", "plane"), closed(1, "A", "organ"), closed(2, "A", "organ")]
+    rows = score(answers).rows
+    values = {
+        kind: row(rows, "vqa_closed", kind, "accuracy", "standard")["value"] for kind in KINDS
+    }
+    assert values == {ALL: pytest.approx(1 / 3), MACRO: 0.5, "plane": 1.0, "organ": 0.0}
+
+
+@pytest.mark.parametrize("kinds", [["plane", "plane"], ["", ""]])
+def test_one_type_or_none_has_no_macro_row(kinds):
+    rows = score([closed(i, "B", kind) for i, kind in enumerate(kinds)]).rows
+    assert MACRO not in {found["question_type"] for found in rows}
 
 
 def test_an_unavailable_metric_has_no_value_and_says_why():
@@ -113,23 +130,69 @@ def test_an_unavailable_metric_has_no_value_and_says_why():
 
 def test_both_protocols_share_one_computation(monkeypatch):
     calls = []
-    shared = METRICS["rouge1.m3d"].values
+    shared = METRICS["rouge1.m3d"].measure
 
     def counted(rows):
         calls.append(len(rows))
         return shared(rows)
 
     for key in ("rouge1.m3d", "rouge1.standard"):
-        monkeypatch.setitem(catalogue.METRICS, key, replace(METRICS[key], values=counted))
+        monkeypatch.setitem(catalogue.METRICS, key, replace(METRICS[key], measure=counted))
     score(PREDICTIONS)
     assert calls == [2]
 
 
-def test_a_task_without_metrics_is_counted_not_dropped():
-    box = Prediction("rec/0", Task.REC, "0", "Where?", "[0,0,0,1,1,1]", "here")
-    scores = score([box, *PREDICTIONS])
-    assert scores.unscored == {"rec": 1}
-    assert all(found["task"] != "rec" for found in scores.rows)
+def test_a_task_that_the_model_is_not_able_to_do_is_counted_and_has_no_rows():
+    asked = Prediction("seg/0", Task.SEG_SEMANTIC, "0", "Segment the liver.", "[SEG]", "no")
+    scores = score([asked, *PREDICTIONS])
+    assert scores.unscored == {"seg_semantic": 1}
+    assert all(found["task"] != "seg_semantic" for found in [*scores.rows, *scores.samples])
+
+
+def box(number: int, text: str, reference: str, kind: str = "") -> Prediction:
+    return Prediction(f"rec/{number}", Task.REC, "0", "Where?", reference, text, kind)
+
+
+def test_negatives_are_left_out_of_overlaps_and_counted_apart():
+    where = "[0.0, 0.0, 0.0, 0.5, 0.5, 0.5]"
+    rows = score([box(0, where, where), box(1, "none", where), box(2, "none", "not there")]).rows
+    found = {
+        f"{r['metric']}.{r['protocol']}": (r["value"], r["n"]) for r in rows if r["task"] == "rec"
+    }
+    assert found["iou.standard"] == (0.5, 2)
+    assert found["refusal_rate.standard"] == (1.0, 1)
+    assert found["iou.m3d"] == (pytest.approx(-1 / 3, abs=1e-5), 3)
+
+
+def test_a_metric_that_no_record_counts_for_has_no_row():
+    rows = score([box(0, "none", "[0.0, 0.0, 0.0, 0.5, 0.5, 0.5]")]).rows
+    assert "refusal_rate" not in {found["metric"] for found in rows}
+
+
+def test_macro_is_the_mean_of_the_types_that_count():
+    where = "[0.0, 0.0, 0.0, 0.5, 0.5, 0.5]"
+    rows = score([box(0, "no", where, "cls"), box(1, "no", "not there", "des")]).rows
+    found = row(rows, "rec", MACRO, "refusal_rate", "standard")
+    assert (found["value"], found["n"]) == (1.0, 1)
+
+
+def test_masks_are_found_below_the_run_folder(tmp_path):
+    true = np.zeros((4, 5, 6), bool)
+    true[1:3, 1:3, 1:3] = True
+    write_mask_file(tmp_path / "masks" / "seg_0.npz", np.roll(true, 1, 2), true)
+    asked = Prediction("seg/0", Task.SEG_SEMANTIC, "0", "Segment.", "[SEG]", "[SEG]")
+    line = replace(asked, mask="masks/seg_0.npz", soft=(8.0, 8.0, 4.0))
+    (tmp_path / "predictions.jsonl").write_text(to_line(line) + "\n", encoding="utf-8")
+    rows = score_run(tmp_path).rows
+    assert row(rows, "seg_semantic", ALL, "dice", "standard")["value"] == 0.5
+    assert row(rows, "seg_semantic", ALL, "dice", "m3d")["value"] == 8 / 17
+
+
+@pytest.mark.parametrize("mask", ["../other/0.npz", "/tmp/0.npz"])
+def test_a_mask_outside_of_the_run_is_refused(tmp_path, mask):
+    line = Prediction("seg/0", Task.SEG_SEMANTIC, "0", "Segment.", "[SEG]", "[SEG]", mask=mask)
+    with pytest.raises(TomovoxError, match=r"^seg/0: mask .* is not below the run"):
+        score([line], tmp_path)
 
 
 def test_no_predictions_give_no_rows():

@@ -4,6 +4,7 @@ import io
 
 import pandas
 import pytest
+from made_rows import RUNS, cell, rows
 from rich.console import Console
 
 from tomovox.judge.tables import (
@@ -14,31 +15,8 @@ from tomovox.judge.tables import (
     print_table,
     write_tables,
 )
-from tomovox.metrics.catalogue import METRICS
-
-
-def cell(task, metric, protocol, value, kind="all", n=10, note=""):
-    row = {"task": task, "question_type": kind, "metric": metric, "protocol": protocol}
-    row |= {"value": value, "n": n, "signature": f"{metric}|v:1"}
-    return row | ({"note": note} if note else {})
-
-
-def rows(value=0.25):
-    closed = [
-        cell("vqa_closed", "accuracy", protocol, value, kind, n)
-        for protocol in ("m3d", "standard")
-        for kind, n in (("all", 10), ("plane", 6), ("organ", 4))
-    ]
-    texts = [
-        cell("report", metric.name, metric.protocol, value)
-        for metric in METRICS.values()
-        if metric.name.startswith(("bleu", "rouge", "meteor", "exact"))
-    ]
-    missing = cell("report", "bertscore_f1", "m3d", None, note="unavailable: no encoder")
-    return [*closed, *texts, missing]
-
-
-RUNS = {"med2e3-s0": rows(0.5), "blind-s0": rows(0.25)}
+from tomovox.metrics.catalogue import metrics_of
+from tomovox.schema import QUESTION_TYPES, Task, TomovoxError
 
 
 def printed(runs) -> str:
@@ -78,39 +56,38 @@ def test_the_csv_can_be_read_back(tmp_path):
     assert frame["value"].isna().sum() == 2
 
 
-def test_no_markdown_table_mixes_protocols():
-    for section in markdown_of(build_table(RUNS)).split("\n### ")[1:]:
-        assert ("protocol m3d" in section) != ("protocol standard" in section)
+def test_a_task_that_one_model_answers_shows_the_others_without_value():
+    drawn = [cell("seg_semantic", "dice", "standard", 0.5)]
+    runs = {"draws": [*drawn, *rows()], "speaks": rows()}
+    section = markdown_of(build_table(runs)).split("## seg")[1]
+    assert "| draws | 50.0% |" in section and "| speaks | n/a |" in section
+    table = printed(runs).split("seg_semantic")[1]
+    (line,) = [line for line in table.splitlines() if "speaks" in line]
+    assert line.split()[3] == "n/a"
 
 
-def test_markdown_gives_n_and_percent_with_one_digit():
-    text = markdown_of(build_table(RUNS))
-    assert "| model | all (n=10) | plane (n=6) | organ (n=4) |" in text
-    assert "| med2e3 | 50.0% | 50.0% | 50.0% |" in text
+def signed(signature, value=0.5):
+    return [cell("report", "rouge1", "m3d", value) | {"signature": signature}]
 
 
-def test_markdown_says_why_a_metric_is_unavailable():
-    assert "unavailable: no encoder" in markdown_of(build_table(RUNS))
+def test_two_signatures_in_one_column_are_refused():
+    with pytest.raises(TomovoxError) as caught:
+        build_table({"a-s0": signed("rouge1|v:1"), "b-s0": signed("rouge1|v:2")})
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("rouge1", "m3d", "a-s0 (rouge1|v:1)", "b-s0 (rouge1|v:2)"):
+        assert part in message
 
 
-def test_runs_of_different_size_show_both_n():
-    runs = {"a": [cell("report", "rouge1", "m3d", 0.1, n=3)], "b": rows()}
-    assert "(n=3-10)" in markdown_of(build_table(runs))
+def test_a_metric_that_could_not_run_stands_beside_one_that_did():
+    missing = [signed("rouge1|none", None)[0] | {"note": "unavailable: no encoder"}]
+    assert len(build_table({"a": signed("rouge1|v:1"), "b": missing})) == 2
 
 
-def test_a_run_that_lacks_a_cell_shows_it():
-    runs = {"a": [cell("report", "rouge1", "m3d", 0.1)], "b": rows()}
-    assert "n/a" in markdown_of(build_table(runs))
-
-
-@pytest.mark.parametrize("name", ["a|b", "[bold]x[/bold]", "<script>", "a\nb", "*x*", "`x`"])
-def test_markup_in_a_model_name_stays_text(name):
-    lines = markdown_of(build_table({name: rows()})).splitlines()
-    tables = [line for line in lines if line.startswith("|")]
-    assert all(line.endswith("|") for line in tables)
-    assert "<script>" not in "".join(lines)
-    widths = {line.replace("\\|", "").count("|") for line in tables[-3:]}
-    assert len(widths) == 1
+def test_a_column_that_counts_fewer_records_says_its_n():
+    fewer = cell("rec", "iou", "standard", 0.5, n=7)
+    text = printed({"a": [cell("rec", "iou", "m3d", 0.1, n=10), fewer]})
+    assert "rec (n=10)" in text and "n=7" in text
 
 
 def test_rich_markup_in_a_model_name_is_printed():
@@ -120,6 +97,27 @@ def test_rich_markup_in_a_model_name_is_printed():
 def test_the_terminal_table_fits_110_columns():
     runs = {"a-model-with-a-very-long-name-that-nobody-would-give-s0": rows(), **RUNS}
     assert max(len(line) for line in printed(runs).splitlines()) <= 110
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_headlines_of_every_task_fit_110_columns_with_all_question_types(task):
+    kinds = ("all", "macro", *QUESTION_TYPES.values())
+    cells = [
+        cell(task, metric.name, metric.protocol, 1.0, kind, 12345)
+        for metric in metrics_of(task).values()
+        for kind in kinds
+    ]
+    text = printed({"a-model-with-a-very-long-name-s0": cells})
+    assert max(map(len, text.splitlines())) <= 110 and "…" not in text
+
+
+def test_question_types_without_room_are_said_to_stand_in_the_file():
+    kinds = ["all", "macro", *(f"organ-{i:02d}" for i in range(30))]
+    runs = {"a": [cell("seg_semantic", "dice", "standard", 0.5, kind) for kind in kinds]}
+    text = printed(runs)
+    assert "more question types stand in table.md" in text and "organ-00" in text
+    assert max(map(len, text.splitlines())) <= 110 and "…" not in text
+    assert "organ-29" in markdown_of(build_table(runs))
 
 
 def test_the_terminal_table_explains_what_is_unavailable():

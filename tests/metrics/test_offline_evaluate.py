@@ -67,3 +67,10 @@ def test_meteor_runs(tmp_path):
 def test_an_unknown_key_is_refused():
     with pytest.raises(TomovoxError, match=r"no metric 'bleu9\.m3d'; known: accuracy\.m3d"):
         OfflineMetric("bleu9.m3d")
+
+
+@pytest.mark.parametrize("key", ["dice.m3d", "i2t_r1.standard"])
+def test_a_metric_that_needs_more_than_texts_is_refused_when_it_computes(key, tmp_path):
+    metric = OfflineMetric(key, cache_dir=str(tmp_path))
+    with pytest.raises(TomovoxError, match="texts alone give it no value"):
+        metric.compute(predictions=SAID, references=WANTED)

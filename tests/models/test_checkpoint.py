@@ -1,5 +1,6 @@
 """Does a checkpoint hold what training made, and is a file that does not fit refused by name?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import VOCABULARY, language, make, vision3d
 
-from tomovox.models.checkpoint import kept_state, load_trained, save_trained
+from tomovox.models.checkpoint import kept_state, load_initial, load_trained, save_trained
 from tomovox.models.m3d_lamed import M3DLaMed
 from tomovox.models.vit3d import ViT3D
 from tomovox.models.weights import untied_state
@@ -173,3 +174,16 @@ def test_a_stage_of_another_system_is_refused(tmp_path):
     save_trained(make("blind"), path)
     with pytest.raises(TomovoxError, match="made by BlindLM, not M3DLaMed"):
         make("m3d_lamed", init_from=str(path))
+
+
+def test_a_stage_that_would_lose_what_an_earlier_one_trained_is_refused(tmp_path):
+    """What neither trains here nor lies in the source would be missing from the next file."""
+    body = language(train="frozen", embeddings="input")
+    body.architecture["tie_word_embeddings"] = False
+    align = make("m3d_lamed", stage="align", language=body)
+    align.sources["language"] = "somewhere"
+    save_trained(align, tmp_path / "model.safetensors")
+    instruct = make("m3d_lamed", language=replace(body, embeddings="as_train"))
+    instruct.sources["language"] = "somewhere"
+    with pytest.raises(TomovoxError, match="neither trains nor keeps"):
+        load_initial(instruct, str(tmp_path / "model.safetensors"))

@@ -203,6 +203,14 @@ def test_token_rows_that_a_tokenizer_adds_are_the_mean_of_the_old(bare):
         torch.testing.assert_close(table[35:], table[:35].mean(0).expand(5, -1))
 
 
+def test_spare_rows_that_added_tokens_take_over_are_the_mean_of_the_others(bare):
+    shrunk = Vocabulary(size=32, placeholder=29, pad=0, eos=1, added=2)
+    model = language(name=bare, grow=True).build(shrunk).model
+    for table in (model.get_input_embeddings().weight, model.get_output_embeddings().weight):
+        assert len(table) == 32
+        torch.testing.assert_close(table[30:], table[:30].mean(0).expand(2, -1))
+
+
 def test_rows_that_no_token_has_are_cut_when_asked(bare):
     few = Vocabulary(size=30, placeholder=29, pad=0, eos=1)
     kept = load_file(f"{bare}/model.safetensors")["model.embed_tokens.weight"]

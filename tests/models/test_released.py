@@ -141,6 +141,47 @@ def test_an_adapter_without_its_other_half_is_refused():
         merge_lora(state, 1.0)
 
 
+def test_a_released_file_of_one_stage_is_no_whole_checkpoint(tmp_path):
+    state = published(lamed(1), M3D_LAMED)
+    opening = ("model.mm_projector.", "model.embed_tokens.")
+    torch.save({k: v for k, v in state.items() if k.startswith(opening)}, tmp_path / "x.bin")
+    with pytest.raises(TomovoxError, match=r"x.bin: holds no .* more weights"):
+        lamed(2, released=str(tmp_path / "x.bin"))
+    started = lamed(2, init_from=str(tmp_path / "x.bin"))
+    kept = started.mm_projector.projector[0].weight
+    assert torch.equal(kept, state["model.mm_projector.projector.0.weight"])
+
+
+def test_a_leftover_of_an_adapter_is_not_dropped_in_merging():
+    state = published(lamed(1, lora=True), M3D_LAMED)
+    state.pop(next(key for key in state if "lora_A" in key))
+    with pytest.raises(TomovoxError, match=r"unexpected: .*lora_B"):
+        load_state(lamed(2), state, "model_with_lora.bin")
+
+
+def test_the_alpha_of_an_adapter_is_said_and_one_that_differs_is_refused(tmp_path):
+    torch.save(published(lamed(1, lora=True), M3D_LAMED), tmp_path / "model_with_lora.bin")
+    assert "4 LoRA adapters merged at alpha 8" in load_released(lamed(2), tmp_path, 8).summary()
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 16}', "utf-8")
+    with pytest.raises(TomovoxError, match="lora_alpha is 16, the recipe says 8"):
+        load_released(lamed(2), tmp_path, 8)
+
+
+def test_two_spellings_of_one_weight_are_refused():
+    state = published(lamed(1), M3D_LAMED)
+    state["base_model.model.model.norm.weight"] = state["model.norm.weight"] + 1
+    with pytest.raises(TomovoxError, match=r"unexpected: base_model.model.model.norm.weight"):
+        load_state(lamed(2), state, "twice.bin")
+
+
+def test_two_values_of_a_shared_weight_are_refused(two_questions):
+    state = published(lamed(1), M3D_LAMED)
+    with pytest.raises(TomovoxError, match=r"lm_head.weight differs from model.embed_tokens"):
+        load_state(make("m3d_lamed", 2), state, "untied.bin")
+    state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    assert load_state(make("m3d_lamed", 2), state, "tied.bin").unused == ["lm_head.weight"]
+
+
 # ---- Med-2E3 ---------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ import torch
 from released_models import encoders, lamed
 from tiny_models import CLOSE, make, vision3d
 
-from tomovox.models.m3d_clip import M3DCLIP, TextEncoderConfig
 from tomovox.models.released import load_released
 from tomovox.models.released_export import released_state, write_released
 from tomovox.models.weights import read_config
@@ -39,11 +38,6 @@ def test_med2e3_comes_back_from_its_folder_of_parts(tmp_path, form, two_question
     assert torch.equal(logits(given, two_questions), logits(model, two_questions))
 
 
-def test_m3d_clip_is_written_under_the_names_it_has(tmp_path):
-    given = M3DCLIP(vision3d(), TextEncoderConfig(40, 16, 1, 2, 24, 16))
-    assert released_state(given).keys() == given.state_dict().keys()
-
-
 def test_adapters_are_merged_into_the_weights_they_adapt(tmp_path, two_questions):
     given, model = lamed(1, lora=True), lamed(2)
     write_released(given, tmp_path / "out", "safetensors")
@@ -66,9 +60,14 @@ def test_a_system_without_a_release_is_refused():
 
 def test_a_part_without_a_released_form_is_refused():
     with pytest.raises(TomovoxError, match="Med-2E3 has no such weight"):
-        released_state(make("med2e3"))
-    with pytest.raises(TomovoxError, match="a stem of kind conv has no released form"):
+        released_state(make("med2e3", vision3d=vision3d(tap="last_block")))
+    with pytest.raises(TomovoxError, match="a stem conv has no released form"):
         released_state(make("m3d_lamed", vision3d=vision3d(stem="conv")))
+
+
+def test_another_place_to_read_the_tokens_is_refused():
+    with pytest.raises(TomovoxError, match="reads its tokens at normed, not last_block"):
+        released_state(make("m3d_lamed", vision3d=vision3d(tap="last_block")))
 
 
 def test_nothing_is_written_over(tmp_path):

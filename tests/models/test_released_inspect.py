@@ -46,6 +46,27 @@ def test_a_weight_that_other_layers_have_is_missed():
     assert gaps(state) == ["blocks.1.attn.bias", "blocks.1.attn.weight"]
 
 
+@pytest.mark.parametrize(
+    "weight",
+    [
+        "model.norm.weight",
+        "model.embed_tokens.weight",
+        "model.mm_projector.projector.0.bias",
+        "model.vision_tower.vision_tower.cls_token",
+    ],
+)
+def test_a_weight_outside_of_any_stack_is_missed(tmp_path, weight):
+    state = published(lamed(1), M3D_LAMED)
+    del state[weight]
+    assert written(tmp_path, state).gaps == [weight]
+
+
+def test_last_layers_are_missed_by_the_config_beside_the_weights(tmp_path):
+    state = published(lamed(1), M3D_LAMED)
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 3}', "utf-8")
+    assert written(tmp_path, state).gaps == ["model.layers.2.*"]
+
+
 def test_a_key_that_the_system_does_not_have_is_strange(tmp_path):
     state = published(lamed(1), M3D_LAMED) | {"extra": torch.ones(1)}
     assert written(tmp_path, state).strange == ["extra"]

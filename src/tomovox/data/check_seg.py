@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tomovox.data.faults import DataFault, Faults
+from tomovox.data.published_files import read_json
 from tomovox.data.volumes import resolve_inside
 
 SEG = "M3D_Seg_npy"
@@ -18,11 +18,16 @@ MEND = "give the file of M3D-Seg"
 
 @dataclass(frozen=True, slots=True)
 class SegEntry:
-    """One mask of one image, as paths below the folder of M3D-Seg, and where it is listed."""
+    """One mask of one image, as paths below the folder of M3D-Seg, and where it is listed.
+
+    `structure` is the class name; `number` is the row in its split, from 0.
+    """
 
     split: str
+    number: int
     image: str
     label: str
+    structure: str
     place: str
 
 
@@ -33,7 +38,10 @@ def seg_codes(root: Path, faults: Faults) -> dict[str, list[str]]:
         return {}
     path = folder / "dataset_info.json"
     try:
-        names = _read_json(path)
+        if not path.exists():
+            remedy = 'write it: {"<data set>": ["<class of mask_0.npy>", ...]}'
+            raise DataFault(str(path), "not there, so that no mask has a name", remedy)
+        names = read_json(path)
         whole = isinstance(names, dict) and all(
             isinstance(classes, list) and all(isinstance(name, str) for name in classes)
             for classes in names.values()
@@ -52,53 +60,48 @@ def seg_codes(root: Path, faults: Faults) -> dict[str, list[str]]:
     return names
 
 
-def seg_entries(root: Path, code: str, names: list[str], faults: Faults) -> list[SegEntry]:
-    """Return the readable entries of one data set; what is wrong with others goes to `faults`."""
+def seg_entries(
+    root: Path, code: str, names: list[str], faults: Faults, splits: Sequence[str] = SEG_SPLITS
+) -> list[SegEntry]:
+    """Return the readable entries of `splits` of one data set; other entries go to `faults`."""
     folder = Path(root) / SEG
     path = folder / code / f"{code}.json"
     try:
-        splits = _read_json(path)
-        if not isinstance(splits, dict) or not any(split in splits for split in SEG_SPLITS):
+        listed = read_json(path)
+        if not isinstance(listed, dict) or not any(split in listed for split in SEG_SPLITS):
             raise DataFault(str(path), "lists neither train nor test", MEND)
     except DataFault as fault:
         faults.add(fault)
         return []
     found = []
-    for split in SEG_SPLITS:
-        rows = splits.get(split, [])
+    for split in splits:
+        rows = listed.get(split, [])
         if not isinstance(rows, list):
             faults.add(DataFault(str(path), f"split {split!r} is no list", MEND))
             continue
         for number, row in enumerate(rows):
             try:
-                place = f"{path}: {split} row {number}"
-                found.append(_entry(folder, split, row, names, place))
+                found.append(_entry(path, split, number, row, names))
             except DataFault as fault:
                 faults.add(fault)
     return found
 
 
-def _entry(folder: Path, split: str, row: object, names: list[str], place: str) -> SegEntry:
+def _entry(path: Path, split: str, number: int, row: object, names: list[str]) -> SegEntry:
+    place, folder = f"{path}: {split} row {number}", path.parents[1]
     image = row.get("image") if isinstance(row, dict) else None
     label = row.get("label") if isinstance(row, dict) else None
     if not (isinstance(image, str) and isinstance(label, str)):
         raise DataFault(place, 'needs "image" and "label", two paths', "mend the entry")
     resolve_inside(folder, image, place)
     resolve_inside(folder, label, place)
-    number = re.fullmatch(r"mask_(\d+)", PurePosixPath(label).stem)
-    if number is None or int(number[1]) >= len(names):
+    of_class = re.fullmatch(r"mask_(\d+)", PurePosixPath(label).stem)
+    if of_class is None or int(of_class[1]) >= len(names):
         raise DataFault(
             place,
             f"{label!r} is not mask_<class>.npy with a class below {len(names)}",
             "name the mask by its place in dataset_info.json",
         )
-    return SegEntry(split, str(PurePosixPath(image)), str(PurePosixPath(label)), place)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataFault(str(path), f"cannot be read ({error.strerror})", MEND) from None
-    except ValueError as error:  # broken JSON and broken UTF-8 alike
-        raise DataFault(str(path), f"broken JSON ({error})", MEND) from None
+    structure = names[int(of_class[1])]
+    image, label = str(PurePosixPath(image)), str(PurePosixPath(label))
+    return SegEntry(split, number, image, label, structure, place)

@@ -22,22 +22,28 @@ from tomovox.data.dataset import (
     move_batch,
 )
 from tomovox.data.prompts import Template
+from tomovox.data.question_templates import read_templates
 from tomovox.data.records import read_records
 from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.schema import Batch, Record, Task, TomovoxError, Vocabulary
 
 TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
+FROM_MASKS = (
+    *(Task.REC.value, Task.REG.value),
+    *(Task.SEG_SEMANTIC.value, Task.SEG_REFERRING.value),
+)
+"""Tasks made from the masks of M3D-Seg and M3D-RefSeg, which have no validation split."""
 
 
 class M3DDataModule(LightningDataModule):
-    """M3D-Cap and M3D-VQA as studies with their questions.
+    """M3D-Data as studies with their questions, and the masks that some of these ask for.
 
     Args:
-        root: data root, the folder that holds M3D_Cap_npy and M3D-VQA.
+        root: data root, the folder that holds M3D_Cap_npy, M3D-VQA, M3D_Seg_npy, M3D_RefSeg_npy.
         template: makes the prompts. Without a tokenizer it gets a word tokenizer, built from the
             texts of all training records of `tasks` (whatever `limit` is): predict with the same
             tasks, or name the saved tokenizer.
-        tasks: what is asked: vqa_closed, vqa_open, report.
+        tasks: what is asked: vqa_closed, vqa_open, report, rec, reg, seg_semantic, seg_referring.
         mix: weight of each task when training questions are drawn, 1 where absent.
         train_split: split to train on.
         val_split: split of the validation loss.
@@ -49,6 +55,8 @@ class M3DDataModule(LightningDataModule):
         limit: use only the first studies of each split.
         num_workers: processes that read volumes.
         seed: of order, draws, shuffled choices and augmentation.
+        prompts: JSON file of question and answer templates in place of ours; see
+            `question_templates.read_templates`.
         augment: turn, flip and rescale training volumes as published. Off, because turns and flips
             falsify the plane, and left and right, that questions and reports name.
         on_bad_volume: 'raise' on an unreadable volume, or 'list': check all volumes in setup and
@@ -71,6 +79,7 @@ class M3DDataModule(LightningDataModule):
         limit: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        prompts: str | None = None,
         augment: bool = False,
         on_bad_volume: OnBadVolume = "raise",
     ) -> None:
@@ -87,6 +96,7 @@ class M3DDataModule(LightningDataModule):
         self.limit = limit
         self.num_workers = num_workers
         self.seed = seed
+        self.prompts = None if prompts is None else Path(prompts)
         self.augment = augment
         self.on_bad_volume: OnBadVolume = on_bad_volume
         self._datasets: dict[str, StudyDataset] = {}
@@ -183,8 +193,13 @@ class M3DDataModule(LightningDataModule):
 
     def _check_settings(self) -> None:
         """Raise TomovoxError for a setting that no data could satisfy."""
-        known = ", ".join(TASKS)
-        if not self.tasks or not set(self.tasks) <= set(TASKS):
+        known = ", ".join(TASKS + FROM_MASKS)
+        if self.augment and (turned := sorted(set(self.tasks) & set(FROM_MASKS))):
+            raise TomovoxError(
+                f"data.augment turns volumes, but not the boxes and masks of {', '.join(turned)}; "
+                f"switch it off or leave these tasks out"
+            )
+        if not self.tasks or not set(self.tasks) <= set(TASKS + FROM_MASKS):
             raise TomovoxError(f"data.tasks is {list(self.tasks)}; choose some of {known}")
         for name, table in (("mix", self.mix), ("splits", self.splits)):
             unknown = sorted(set(table) - set(self.tasks))
@@ -216,7 +231,7 @@ class M3DDataModule(LightningDataModule):
                 on_bad_volume=self.on_bad_volume,
             )
         if name == "val":
-            records = self._records({task: self.val_split for task in self.tasks})
+            records = self._records({t: self.val_split for t in self.tasks if t not in FROM_MASKS})
         else:
             records = self._records({t: self.splits.get(t, self.test_split) for t in self.tasks})
         return StudyDataset(self.root, records, limit=self.limit, on_bad_volume=self.on_bad_volume)
@@ -228,10 +243,11 @@ class M3DDataModule(LightningDataModule):
         return self._training
 
     def _records(self, splits: dict[str, str]) -> list[Record]:
+        templates = None if self.prompts is None else read_templates(self.prompts)
         return [
             self.template.adapt(record)
             for task, split in splits.items()
-            for record in read_records(self.root, Task(task), split)
+            for record in read_records(self.root, Task(task), split, templates=templates)
         ]
 
     def _ready(self, name: str) -> StudyDataset:

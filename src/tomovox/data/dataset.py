@@ -5,31 +5,35 @@ A study is read once for all its questions. Letters: u studies, s series, b ques
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text
-from tomovox.data.volumes import augment, read_volume
+from tomovox.data.volumes import augment, read_target, read_volume
 from tomovox.schema import LETTERS, Batch, Questions, Record, Studies, Task, TomovoxError
 
 OnBadVolume = Literal["raise", "list"]
+DRAWN = frozenset({Task.SEG_SEMANTIC, Task.SEG_REFERRING})
+"""The tasks whose records are answered by a mask."""
 
 
 @dataclass(slots=True)
 class StudyItem:
-    """The series of one study and what is asked about it."""
+    """The series of one study and what is asked about it; targets by the place of their record."""
 
     voxels: list[Float[Tensor, "1 D H W"]]
     records: list[Record]
+    masks: dict[int, Bool[Tensor, "1 D H W"]] = field(default_factory=dict)
 
 
 class StudyDataset(Dataset[StudyItem]):
@@ -90,13 +94,23 @@ class StudyDataset(Dataset[StudyItem]):
             torch.from_numpy(read_volume(self.root, name, first.id)) for name in first.volumes
         ]
         if seed is None:
-            return StudyItem(voxels, list(records))
+            return StudyItem(voxels, list(records), self._masks(records, voxels[0]))
         random = np.random.default_rng(seed)
         drawn = self._draw(records, random)
         if self.augmented:
             generator = torch.Generator().manual_seed(int(random.integers(2**63)))
             voxels = [augment(volume, generator) for volume in voxels]
-        return StudyItem(voxels, drawn)
+        return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]))
+
+    def _masks(self, records: Sequence[Record], volume: Tensor) -> dict[int, Tensor]:
+        """Return the targets of the records that ask to draw, by their place."""
+        return {
+            place: torch.from_numpy(
+                read_target(self.root, r.mask, r.mask_label, tuple(volume.shape), r.id)
+            )
+            for place, r in enumerate(records)
+            if r.task in DRAWN
+        }
 
     def _draw(self, records: Sequence[Record], random: np.random.Generator) -> list[Record]:
         """Return up to k of the records, drawn without replacement, in record order."""
@@ -199,7 +213,11 @@ def collate_studies(items: Sequence[StudyItem], template: Template, train: bool)
     withheld = [""] * len(voxels)
     studies = Studies(voxels, torch.tensor(series, dtype=torch.long), withheld, list(withheld))
     questions, ids, mask, labels = template.collate(records, rows, train)
-    return Batch(studies, questions, ids, mask, labels, records)
+    first = [0, *itertools.accumulate(len(item.records) for item in items)]
+    targets = [(first[i] + k, m) for i, item in enumerate(items) for k, m in item.masks.items()]
+    masks = torch.stack([m for _, m in targets]) if targets else None
+    mask_rows = torch.tensor([row for row, _ in targets]) if targets else None
+    return Batch(studies, questions, ids, mask, labels, records, masks, mask_rows)
 
 
 def move_batch(batch: Batch, device: torch.device) -> Batch:
@@ -222,4 +240,6 @@ def move_batch(batch: Batch, device: torch.device) -> Batch:
         attention_mask=move(batch.attention_mask),
         labels=None if batch.labels is None else move(batch.labels),
         records=batch.records,
+        masks=None if batch.masks is None else move(batch.masks),
+        mask_rows=None if batch.mask_rows is None else move(batch.mask_rows),
     )

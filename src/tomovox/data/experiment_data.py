@@ -14,6 +14,9 @@ class PhantomData:
     test_cases: int | None = None
     val_cases: int | None = None
     series: int = 2
+    organ_masks: bool = False
+    organ_shift: float = 0.0
+    refseg: bool = False
 
 
 @dataclass

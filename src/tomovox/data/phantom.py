@@ -1,6 +1,7 @@
 """How do we test the suite where no CT may be downloaded? A synthetic set, published layout.
 
-`write_phantom` writes M3D-Cap, M3D-VQA and M3D-Seg as M3D lays them out, and three files more:
+`write_phantom` writes M3D-Cap, M3D-VQA and M3D-Seg, on request M3D-RefSeg, as M3D lays them out,
+and three files more:
 `evidence.csv` (which slices hold the answer), `series.csv` and `phantom.json`.
 Letters: D H W depth, height and width of a volume.
 """
@@ -19,9 +20,10 @@ from jaxtyping import Bool
 
 from tomovox.data import phantom_body as body
 from tomovox.data.phantom_case import Case, describe_case, render_series
+from tomovox.data.phantom_refseg import mask_number
 from tomovox.data.phantom_render import Rendered
 from tomovox.data.phantom_tables import CODE, World, Written, write_tables
-from tomovox.data.published_tables import CAP, SEG, VQA
+from tomovox.data.published_tables import CAP, SEG, VQA, write_refseg_case, write_twin
 from tomovox.schema import TomovoxError
 
 
@@ -35,6 +37,8 @@ def write_phantom(
     val_cases: int | None = None,
     series: int = 2,
     organ_masks: bool = False,
+    organ_shift: float = 0.0,
+    refseg: bool = False,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
@@ -42,6 +46,7 @@ def write_phantom(
 
     The bytes follow from all arguments but `progress` and `workers`. The first `test_cases` ids are
     test, the next `val_cases` validation, the rest train; both default to a tenth, at least one.
+    `organ_shift` is the sd, as a fraction of the side, by which organs lie elsewhere than usual.
     `progress` is called with (cases done, cases in all). The folder appears whole or not at all.
 
     Raises TomovoxError on arguments out of range, and when `root` holds anything but the same set;
@@ -57,6 +62,8 @@ def write_phantom(
         tenth if val_cases is None else val_cases,
         series,
         organ_masks,
+        organ_shift,
+        refseg,
     )
     _check(world, workers)
     root = Path(root)
@@ -92,6 +99,10 @@ def _check(world: World, workers: int) -> None:
             f"give numbers from 0 whose sum is at most cases={world.cases}",
         ),
         (1 <= world.series <= pairs, f"series={world.series}: give 1 to {pairs}"),
+        (
+            0.0 <= world.organ_shift <= 0.3,
+            f"organ_shift={world.organ_shift}: give 0 to 0.3, a fraction of the side",
+        ),
         (workers >= 1, f"workers={workers}: give at least 1"),
     )
     for holds, message in rules:
@@ -153,7 +164,9 @@ def _written_cases(root: Path, world: World, workers: int) -> Iterator[Written]:
 def _write_case(job: tuple[Path, World, int]) -> Written:
     """Write report, volumes and masks of one case; return what it adds to the tables."""
     root, world, number = job
-    case = describe_case(world.seed, number, world.shape[0], world.difficulty, world.series)
+    case = describe_case(
+        world.seed, number, world.shape[0], world.difficulty, world.series, world.organ_shift
+    )
     (root / case.folder).mkdir(parents=True)
     (root / case.folder / "text.txt").write_text(case.report, encoding="utf-8")
     written = Written(case)
@@ -169,6 +182,9 @@ def _write_case(job: tuple[Path, World, int]) -> Written:
         written.evidence.append([found if q.local else everywhere for q in questions])
         if world.split(number) != "val":  # M3D-Seg has no validation split.
             written.labels += _write_masks(root, case, index, rendered)
+            if world.refseg and index == 0 and case.finding and rendered.finding is not None:
+                labels = rendered.finding * np.uint8(mask_number(case.finding))
+                write_refseg_case(root, f"{case.id:06d}", case.image(0), labels)
     return written
 
 
@@ -183,11 +199,7 @@ def _write_masks(root: Path, case: Case, index: int, rendered: Rendered) -> list
         masks[len(body.KINDS) + body.ORGANS.index(organ)] = mask
     folder = f"{CODE}/{case.id:06d}_{index}"
     (root / SEG / folder / "masks").mkdir(parents=True)
-    image = root / SEG / folder / "image.npy"
-    try:
-        image.hardlink_to(root / case.image(index))
-    except OSError:  # A file system without hard links.
-        shutil.copyfile(root / case.image(index), image)
+    write_twin(root / case.image(index), root / SEG / folder / "image.npy")
     pairs = []
     for k, mask in sorted(masks.items()):
         label = f"{folder}/masks/mask_{k}.npy"

@@ -12,6 +12,10 @@ import numpy as np
 from tomovox.data import phantom_body as body
 from tomovox.data import phantom_text as text
 from tomovox.data.phantom_render import Rendered, render
+from tomovox.data.phantom_shift import shift_organs, ways_of
+
+SHIFT = 100
+"""The purpose of the generator of `organ_shift`, far from those of the noise of series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,32 @@ class Case:
 
 
 def describe_case(
-    seed: int, case: int, depth: int = 32, difficulty: str = "base", series: int = 2
+    seed: int,
+    case: int,
+    depth: int = 32,
+    difficulty: str = "base",
+    series: int = 2,
+    organ_shift: float = 0.0,
 ) -> Case:
     """Return case `case` (counting from 1) of the world `seed` without rendering it.
 
     Anatomy, series and words have generators of their own, seeded by (seed, case, purpose), so that
-    a case depends neither on the number of cases nor on the worker that writes it.
+    a case depends neither on the number of cases nor on the worker that writes it. With
+    `organ_shift` the organs move first: finding, side, level and report follow from their places.
     """
     anatomy, scans, words = (np.random.default_rng([seed, case, k]) for k in range(3))
     parts = body.draw_parts(anatomy)
+    if organ_shift:
+        parts = shift_organs(parts, organ_shift, np.random.default_rng([seed, case, SHIFT]))
     finding = body.draw_finding(parts, body.DIFFICULTIES[difficulty], anatomy)
     chosen = body.draw_series(series, depth, scans)
+    if organ_shift:
+        # A moved organ may hide most of another; a finding must be seen in the organ it is told of.
+        while finding and body.tissue_at(finding.centre, parts) != finding.organ:
+            finding = body.draw_finding(parts, body.DIFFICULTIES[difficulty], anatomy)
+        report = text.report_with_places(finding, ways_of(parts), words)
+    else:
+        report = text.report(finding, words)
     others = [kind for kind in body.KINDS if not finding or kind != finding.kind]
     return Case(
         id=case,
@@ -56,7 +75,7 @@ def describe_case(
         finding=finding,
         series=chosen,
         absent=others[int(scans.integers(len(others)))],
-        report=text.report(finding, words),
+        report=report,
         questions=tuple(tuple(text.questions(finding, s, words)) for s in chosen),
         yes_no=tuple(tuple(text.yes_no_questions(finding, s, words)) for s in chosen),
     )

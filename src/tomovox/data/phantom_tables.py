@@ -6,24 +6,28 @@ Letters: D H W depth, height and width of a volume.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tomovox.data import phantom_body as body
 from tomovox.data.phantom_case import Case
+from tomovox.data.phantom_refseg import refer
+from tomovox.data.phantom_terms import TERMS
 from tomovox.data.published_tables import (
     SEG,
     SERIES_COLUMNS,
+    Referred,
     SeriesTexts,
     write_cap,
     write_json,
+    write_refseg,
     write_table,
     write_vqa,
 )
 
 VERSION = 1
-"""Raised whenever the same arguments would give other bytes."""
+"""Raised whenever the same arguments would give other bytes in a file that is read as data."""
 
 CODE = "9000"
 """The code of M3D-Seg that holds the phantom's masks; no published set has it."""
@@ -39,6 +43,21 @@ A finding is flattened along the slice axis of every series to 2-4 of 32 slices,
 plane localises it equally. The options "oblique", "both sides" and "whole length" are never right.
 evidence.csv: vqa is <split>/<row of the csv, from 0>; slices are indices of D.
 series.csv: what each series is. phantom.json: the arguments that give these bytes again.
+M3D_Seg_npy/term_dictionary.json: class -> descriptions in words of our own; none holds the last
+word of its class name. The boxes of positioning are those of the masks of M3D-Seg.
+"""
+SHIFT_README = """
+Organs lie about {shift} of the side (standard deviation per axis, cut off where an organ
+would leave the body) from their usual place, the same in all series of a case. Parts of one organ
+move together, aorta and spine only across their length; smaller organs cover larger ones. Side,
+level and all answers follow from the moved places. A report names the organs that moved farthest,
+up to four and from 0.05 of the side on, with the main way: upward is to the head, forward to the
+front, leftward to the patient's left. It calls no organ normal.
+"""
+REFSEG_README = """
+M3D_RefSeg_npy: the first series of every training and test case with a finding; ct.npy is the
+volume, mask.npy holds 1 + the class number of the finding in dataset_info.json, else 0. Question
+types: 0 description, 1 reasoning. M3D_RefSeg.csv is the training split alone.
 """
 
 
@@ -54,10 +73,21 @@ class World:
     val_cases: int
     series: int
     organ_masks: bool
+    organ_shift: float = 0.0
+    refseg: bool = False
 
     def manifest(self) -> str:
-        """Return the text of phantom.json."""
-        return json.dumps({"version": VERSION, **asdict(self)}, indent=1) + "\n"
+        """Return the text of phantom.json; options that came later stand there only when used."""
+        arguments = asdict(self)
+        for name in ("organ_shift", "refseg"):
+            if not arguments[name]:
+                del arguments[name]
+        return json.dumps({"version": VERSION, **arguments}, indent=1) + "\n"
+
+    def readme(self) -> str:
+        """Return the text of README.txt."""
+        more = [SHIFT_README.format(shift=self.organ_shift)] if self.organ_shift else []
+        return "".join([README, *more, *([REFSEG_README] if self.refseg else [])])
 
     def split(self, case: int) -> str:
         """Return train, val or test of a case id, which counts from 1."""
@@ -78,13 +108,16 @@ class Written:
 def write_tables(root: Path, world: World, written: list[Written]) -> None:
     """Write all files but volumes, masks and reports to the folder of a data set.
 
-    They are M3D_Cap.json, the csv files of M3D-VQA, evidence.csv, the json files of M3D-Seg,
-    series.csv, README.txt and, last, phantom.json. `written` is in the order of the cases.
+    They are M3D_Cap.json, the csv files of M3D-VQA, evidence.csv, the json files of M3D-Seg, those
+    of M3D-RefSeg when asked for, series.csv, README.txt and, last, phantom.json. `written` is in
+    the order of the cases.
     """
     texts = [s for w in written for s in _texts(world, w)]
     write_cap(root, texts)
     write_vqa(root, texts)
     _write_seg(root, world, written)
+    if world.refseg:
+        write_refseg(root, list(_referred(world, written)))
     write_table(
         root / "series.csv",
         SERIES_COLUMNS,
@@ -94,7 +127,7 @@ def write_tables(root: Path, world: World, written: list[Written]) -> None:
             for k, s in enumerate(w.case.series)
         ],
     )
-    (root / "README.txt").write_text(README, encoding="utf-8")
+    (root / "README.txt").write_text(world.readme(), encoding="utf-8")
     (root / "phantom.json").write_text(world.manifest(), encoding="utf-8")
 
 
@@ -111,6 +144,15 @@ def _texts(world: World, w: Written) -> Iterator[SeriesTexts]:
         )
 
 
+def _referred(
+    world: World, written: list[Written]
+) -> Iterator[tuple[str, str, Sequence[Referred]]]:
+    """Yield split, folder and questions of every case that M3D-RefSeg holds."""
+    for w in written:
+        if w.case.finding and world.split(w.case.id) != "val":
+            yield world.split(w.case.id), f"{w.case.id:06d}", refer(w.case.finding)
+
+
 def _write_seg(root: Path, world: World, written: list[Written]) -> None:
     splits: dict[str, list[dict[str, str]]] = {"train": [], "test": []}
     for w in written:
@@ -118,3 +160,4 @@ def _write_seg(root: Path, world: World, written: list[Written]) -> None:
             splits[world.split(w.case.id)].append({"image": image, "label": label})
     write_json(root / SEG / CODE / f"{CODE}.json", splits)
     write_json(root / SEG / "dataset_info.json", {CODE: [*body.KINDS, *body.ORGANS]})
+    write_json(root / SEG / "term_dictionary.json", TERMS)

@@ -1,17 +1,19 @@
 """What is said about a synthetic patient? The grammar of reports and of questions.
 
 All words come from a closed vocabulary of about a hundred, so that a small word-level model can
-learn it. A report tells kind, organ, side and level of the finding, never plane or phase.
+learn it. A report tells kind, organ, side and level of the finding, never plane or phase; where
+organs were moved it tells where to, and calls none of them normal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from numpy.random import Generator
 
 from tomovox.data.phantom_body import KINDS, ORGANS, PHASES, PLANES, Finding, Series
+from tomovox.data.phantom_shift import place_sentences
 from tomovox.schema import LETTERS
 
 NOTHING = "no abnormality"
@@ -48,10 +50,13 @@ FINDING_SENTENCES = (
     "{Level} we see a {size} {kind} in the {organ}, {side}.",
     "In the {organ} there is a {kind}, {size} in size. It is found {side} and {level}.",
 )
-NORMAL_SENTENCES = (
+FREE_SENTENCES = (
     "No abnormality is seen.",
     "No finding in this scan.",
     "There is no cyst, mass, calcification, stone or effusion.",
+)
+NORMAL_SENTENCES = (
+    *FREE_SENTENCES,
     "All organs appear normal.",
     "Normal scan without any finding.",
 )
@@ -131,6 +136,17 @@ def report(finding: Finding | None, rng: Generator) -> str:
     if finding and rng.random() < 0.4 and len(" ".join([*sentences, closing]).split()) <= 40:
         sentences.append(closing)
     return " ".join(sentences)
+
+
+def report_with_places(finding: Finding | None, ways: Mapping[str, str], rng: Generator) -> str:
+    """Return the report of a case with moved organs: the finding, and which organs lie where.
+
+    `ways` is the word for the move of each organ to be told. Organs are called neither normal nor
+    abnormal. At most 50 words.
+    """
+    main = _finding_sentence(finding, rng) if finding else _one(FREE_SENTENCES, rng)
+    places = place_sentences(ways, rng)
+    return " ".join([main, *places] if rng.random() < 0.7 else [*places, main])
 
 
 def _finding_sentence(finding: Finding, rng: Generator) -> str:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from tomovox.data.tokenizer import PLACEHOLDER, load_tokenizer
+from tomovox.data.tokenizer import PLACEHOLDER, SEG, load_tokenizer
 from tomovox.schema import IGNORE, Questions, Record, Task, TomovoxError, Vocabulary
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Template:
         eos = int(tokenizer.eos_token_id)
         pad = eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         size = 1 + max(number for token, number in ids.items() if token != PLACEHOLDER)
-        return Vocabulary(size=size, placeholder=placeholder, pad=pad, eos=eos)
+        return Vocabulary(size, placeholder, pad, eos, seg=ids.get(SEG))
 
     def vocabulary(self) -> Vocabulary:
         """Return size and special ids of the tokenizer; pad may equal eos.

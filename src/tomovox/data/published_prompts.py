@@ -16,7 +16,7 @@ from torch import Tensor
 from tomovox.boxes import BOX_END, BOX_START
 from tomovox.data.prompts import Encoded, Template
 from tomovox.data.records import choices_text
-from tomovox.data.tokenizer import load_tokenizer
+from tomovox.data.tokenizer import SEG, load_tokenizer
 from tomovox.schema import IGNORE, Questions, Record, Task, TomovoxError, Vocabulary
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MISSING = frozenset(
 )
 """Cells that pandas reads as missing by default."""
 
-IM_PATCH, SEG = "<im_patch>", "[SEG]"
+IM_PATCH = "<im_patch>"
 """The mark of one visual token, and the token whose prediction asks for a mask."""
 
 
@@ -82,7 +82,7 @@ class M3DTemplate(PandasCells):
                 f"it must be at least {volume_tokens + 2}"
             )
         super().__init__(tokenizer, layout="<image> {question}", max_length=max_length)
-        self.volume_tokens = volume_tokens
+        self.volume_tokens, self.added = volume_tokens, 0
 
     @cached_property
     def text_tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -97,8 +97,8 @@ class M3DTemplate(PandasCells):
             )
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
-        tokenizer.add_tokens([IM_PATCH, BOX_START, BOX_END], special_tokens=True)
-        tokenizer.add_tokens([SEG])  # not special, so that a decoded answer shows it
+        self.added = tokenizer.add_tokens([IM_PATCH, BOX_START, BOX_END], special_tokens=True)
+        self.added += tokenizer.add_tokens([SEG])  # not special: a decoded answer shows it
         return tokenizer
 
     @cached_property
@@ -106,7 +106,7 @@ class M3DTemplate(PandasCells):
         """<im_patch> has an embedding row in the released weights and so counts for the size."""
         ids = self.text_tokenizer.get_vocab()
         pad, eos = int(self.text_tokenizer.pad_token_id), int(self.text_tokenizer.eos_token_id)
-        return Vocabulary(size=1 + max(ids.values()), placeholder=ids[IM_PATCH], pad=pad, eos=eos)
+        return Vocabulary(1 + max(ids.values()), ids[IM_PATCH], pad, eos, ids[SEG], self.added)
 
     def question_text(self, record: Record) -> str:
         """Return the marks of the visual tokens and the question."""

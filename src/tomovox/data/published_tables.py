@@ -8,19 +8,27 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
 
 from tomovox.data.phantom_text import Question
 from tomovox.schema import QUESTION_TYPES
 
 CAP, VQA, SEG = "M3D_Cap_npy", "M3D-VQA", "M3D_Seg_npy"
+REFSEG = "M3D_RefSeg_npy"
 VQA_COLUMNS = (
     "Image Path", "Text", "Question Type", "Question",
     "Choice A", "Choice B", "Choice C", "Choice D", "Answer", "Answer Choice",
 )  # fmt: skip
 EVIDENCE_COLUMNS = ("vqa", "image", "question_type", "scope", "slices")
+REFSEG_COLUMNS = ("Image", "Mask", "Mask_ID", "Question_Type", "Question", "Answer")
+DESCRIPTION, REASONING = 0, 1
+"""Column `Question_Type` of M3D-RefSeg."""
 SERIES_COLUMNS = ("image", "case", "plane", "phase", "kernel", "native_slices")
 
 
@@ -38,6 +46,16 @@ class SeriesTexts:
     questions: Sequence[Question]
     evidence: Sequence[tuple[int, ...]]
     yes_no: Sequence[Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """A question of M3D-RefSeg; its answer is the region of mask.npy that holds `number`."""
+
+    number: int
+    type: int
+    question: str
+    answer: str
 
 
 def write_cap(root: Path, series: Iterable[SeriesTexts]) -> None:
@@ -72,6 +90,36 @@ def write_vqa(root: Path, series: Iterable[SeriesTexts]) -> None:
 
 def _vqa_row(s: SeriesTexts, q: Question) -> tuple:
     return (s.image, s.report, q.type, q.text, *q.choices, q.answer, q.letter)
+
+
+def write_refseg(root: Path, cases: Iterable[tuple[str, str, Sequence[Referred]]]) -> None:
+    """Write the csv files of M3D-RefSeg from (split, folder below its root, questions).
+
+    M3D_RefSeg.csv is the training split and shares no row with M3D_RefSeg_test.csv.
+    """
+    rows: dict[str, list[tuple]] = {"train": [], "test": []}
+    for split, folder, questions in cases:
+        image, mask = (f"{REFSEG}/{folder}/{name}.npy" for name in ("ct", "mask"))
+        rows[split] += [(image, mask, q.number, q.type, q.question, q.answer) for q in questions]
+    for split, name in (("train", "M3D_RefSeg"), ("test", "M3D_RefSeg_test")):
+        write_table(root / REFSEG / f"{name}.csv", REFSEG_COLUMNS, rows[split])
+
+
+def write_refseg_case(
+    root: Path, folder: str, image: str, labels: UInt8[np.ndarray, "1 D H W"]
+) -> None:
+    """Write the image (a path below the data root) and the labels of one case of M3D-RefSeg."""
+    (root / REFSEG / folder).mkdir(parents=True)
+    write_twin(root / image, root / REFSEG / folder / "ct.npy")
+    np.save(root / REFSEG / folder / "mask.npy", labels, allow_pickle=False)
+
+
+def write_twin(image: Path, twin: Path) -> None:
+    """Give an image a second name; a copy where the file system has no hard links."""
+    try:
+        twin.hardlink_to(image)
+    except OSError:
+        shutil.copyfile(image, twin)
 
 
 def write_json(path: Path, content: object) -> None:

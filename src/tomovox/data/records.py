@@ -5,18 +5,23 @@ A row of a published file becomes one Record, in file order; a row that cannot i
 
 from __future__ import annotations
 
-import csv
-import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from tomovox.data.faults import DataFault, Faults
+from tomovox.data.mask_boxes import Progress
+from tomovox.data.published_files import (
+    check_width,
+    csv_rows,
+    read_json,
+    read_text,
+    records_of_rows,
+)
+from tomovox.data.question_templates import QuestionTemplates, chosen
+from tomovox.data.seg_records import read_seg
 from tomovox.data.volumes import resolve_inside
 from tomovox.schema import LETTERS, QUESTION_TYPES, Record, Task, TomovoxError
-
-Row = TypeVar("Row")
 
 CAP_FILE = "M3D_Cap_npy/M3D_Cap.json"
 VQA_FILE = "M3D-VQA/M3D_VQA_{split}.csv"
@@ -39,26 +44,45 @@ REPORT_QUESTIONS = (
 """Ways to ask for a report, in our own words; the record id decides which one is used."""
 
 
-def read_records(root: Path, task: Task, split: str, faults: Faults | None = None) -> list[Record]:
+def read_records(
+    root: Path,
+    task: Task,
+    split: str,
+    faults: Faults | None = None,
+    templates: QuestionTemplates | None = None,
+    progress: Progress | None = None,
+) -> list[Record]:
     """Return the records of a task and split of M3D-Data, in file order.
 
-    'val' and 'validation' mean the same split, written 'val' in ids. Raises TomovoxError, one line
-    with file and row, when anything is missing or malformed: no row is ever dropped, but where
-    `faults` collects, a bad row is noted there and the next one read.
+    'val' and 'validation' mean the same split, written 'val' in ids. `templates` word what the
+    files do not; without them reports are asked for by REPORT_QUESTIONS and structures by
+    Tomovox's own lists. `progress` is told of masks that are read for the first time (see
+    `mask_boxes`). Raises TomovoxError, one line with file and row, when anything is missing or
+    malformed: no row is ever dropped, but where `faults` collects, a bad row is noted there and the
+    next one read.
     """
-    if task == Task.REPORT:
-        return read_cap(root, split, faults)
     if task in (Task.VQA_CLOSED, Task.VQA_OPEN):
         return read_vqa(root, split, task, faults)
-    known = ", ".join((Task.REPORT, Task.VQA_CLOSED, Task.VQA_OPEN))
-    raise TomovoxError(f"task {task!r} is not read from M3D-Cap or M3D-VQA; known: {known}")
+    if task == Task.REPORT:
+        questions = templates["caption"] if templates else REPORT_QUESTIONS
+        return read_cap(root, split, faults, questions=questions)
+    if task == Task.RETRIEVAL:
+        return read_cap(root, split, faults, task, questions=("",))
+    return read_seg(root, task, split, faults, templates, progress)
 
 
-def read_cap(root: Path, split: str, faults: Faults | None = None) -> list[Record]:
-    """Return the report records of a split of M3D-Cap; the reference is the text of the study.
+def read_cap(
+    root: Path,
+    split: str,
+    faults: Faults | None = None,
+    task: Task = Task.REPORT,
+    questions: Sequence[str] = REPORT_QUESTIONS,
+) -> list[Record]:
+    """Return a record for each volume of a split of M3D-Cap; its reference is the report.
 
-    Splits of the release: train, validation, test, test1k, test500, test100. A report keeps its
-    line breaks, as released. Raises TomovoxError as `read_records`.
+    The record's id decides which of `questions` asks for it. Splits of the release: train,
+    validation, test, test1k, test500, test100. A report keeps its line breaks, as released. Raises
+    TomovoxError as `read_records`.
     """
     root = Path(root)
     path = root / CAP_FILE
@@ -70,19 +94,16 @@ def read_cap(root: Path, split: str, faults: Faults | None = None) -> list[Recor
     rows = splits[key]
     if not isinstance(rows, list) or not rows:
         raise DataFault(str(path), f"split {key!r} lists no volumes", "download the file again")
-    reports = _Reports(root)
-    return _all_records(rows, lambda r, n: _cap_record(r, n, split, path, reports), faults)
+    split, reports = _canonical(split), _Reports(root)
+    return records_of_rows(
+        rows, lambda row, n: _cap_record(row, n, split, task, questions, reports), faults
+    )
 
 
 def cap_splits(root: Path) -> dict[str, Any]:
     """Return what M3D_Cap.json lists for each split; TomovoxError when it is no such file."""
     path = root / CAP_FILE
-    try:
-        splits = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataFault(
-            f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "download the file again"
-        ) from None
+    splits = read_json(path)
     if not isinstance(splits, dict):
         raise DataFault(str(path), "not an object of splits", "download the file again")
     return splits
@@ -105,30 +126,13 @@ def read_vqa(root: Path, split: str, task: Task, faults: Faults | None = None) -
     columns = CLOSED_COLUMNS if task == Task.VQA_CLOSED else OPEN_COLUMNS
     reports = _Reports(root, optional=True)
     noted = len(faults.found) if faults else 0
-    records = _all_records(
-        _csv_rows(path, columns),
+    records = records_of_rows(
+        csv_rows(path, columns),
         lambda row, n: _vqa_record(row, n, split, task, path, reports),
         faults,
     )
     if not records and (faults is None or len(faults.found) == noted):
         raise DataFault(str(path), "holds no questions", "download the file again")
-    return records
-
-
-def _all_records(
-    rows: Iterable[Row], record_of: Callable[[Row, int], Record], faults: Faults | None
-) -> list[Record]:
-    """Return the records of all rows; what is wrong with one goes to `faults`."""
-    faults = faults or Faults()
-    records = []
-    try:
-        for number, row in enumerate(rows):
-            try:
-                records.append(record_of(row, number))
-            except DataFault as fault:
-                faults.add(fault)
-    except DataFault as fault:  # the file itself ends early; what was read before it counts
-        faults.add(fault)
     return records
 
 
@@ -164,7 +168,7 @@ class _Reports:
         if relative not in self._reports:
             path = resolve_inside(self.root, relative, place)
             absent = self.optional and not path.exists()
-            self._reports[relative] = "" if absent else _read_text(path, f" (named by {place})")
+            self._reports[relative] = "" if absent else read_text(path, f" (named by {place})")
         return self._reports[relative]
 
     def context(self, image: str, relative: str, place: str) -> str:
@@ -177,10 +181,11 @@ class _Reports:
         return self._contexts[key]
 
 
-def _cap_record(row: object, number: int, split: str, path: Path, reports: _Reports) -> Record:
-    split = _canonical(split)
-    name = f"{Task.REPORT}/{split}/{number:06d}"
-    place = f"{path}: row {number} ({name})"
+def _cap_record(
+    row: object, number: int, split: str, task: Task, questions: Sequence[str], reports: _Reports
+) -> Record:
+    name = f"{task}/{split}/{number:06d}"
+    place = f"{reports.root / CAP_FILE}: row {number} ({name})"
     image = row.get("image") if isinstance(row, dict) else None
     text = row.get("text") if isinstance(row, dict) else None
     if not (isinstance(image, str) and image and isinstance(text, str) and text):
@@ -188,11 +193,11 @@ def _cap_record(row: object, number: int, split: str, path: Path, reports: _Repo
     image = _image_path(image, place, reports.root)
     return Record(
         id=name,
-        task=Task.REPORT,
+        task=task,
         split=split,
         case=case_of(image),
         volumes=(image,),
-        question=REPORT_QUESTIONS[zlib.crc32(name.encode()) % len(REPORT_QUESTIONS)],
+        question=chosen(name, questions)[0],
         reference=reports.text(text, place),
         context=reports.context(image, text, place),
     )
@@ -227,8 +232,7 @@ def _vqa_record(
 
 def _check_cells(row: dict[str, str], task: Task, place: str) -> None:
     """Raise TomovoxError for a row that lacks cells or whose type or letter is none of ours."""
-    if None in row or None in row.values():
-        raise DataFault(place, "has more or fewer cells than the header", "mend the row")
+    check_width(row, place)
     for column in ("Image Path", "Question"):
         if not row[column].strip():
             raise DataFault(place, f"column {column!r} is empty", "fill it in")
@@ -243,43 +247,3 @@ def _check_cells(row: dict[str, str], task: Task, place: str) -> None:
 def _image_path(image: str, place: str, root: Path) -> str:
     resolve_inside(root, image, place)
     return str(PurePosixPath(image))  # "./a" and "a" are one volume, so one study
-
-
-def _csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a csv file as text; raise TomovoxError when a column is missing."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataFault(
-                    str(path),
-                    f"no column {', '.join(map(repr, missing))} in its first line",
-                    "add it or download the file again",
-                )
-            yield from reader
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataFault(str(path), f"not a csv file in UTF-8 ({error})", "save it again") from None
-
-
-def _read_text(path: Path, asked_by: str = "") -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise _unreadable(path, error, asked_by) from None
-    except UnicodeDecodeError as error:
-        raise DataFault(
-            f"{path}{asked_by}",
-            f"not text in UTF-8 ({error.reason} at byte {error.start})",
-            "save it again",
-        ) from None
-
-
-def _unreadable(path: Path, error: OSError, asked_by: str = "") -> DataFault:
-    return DataFault(
-        f"{path}{asked_by}",
-        f"cannot be read ({error.strerror})",
-        "check the data root or download the file",
-    )

@@ -61,6 +61,7 @@ class ReportPairs(LightningDataModule):
             and is its [CLS]. The text encoder needs a row for each of its words.
         train_split: split to train on.
         val_split: split of the validation loss.
+        test_split: split whose volumes and reports are embedded for retrieval.
         batch_size: pairs of a batch, on each rank.
         max_length: most tokens of a report, [CLS] and [SEP] included; see `shortened`.
         seed: of order, shortened reports and augmentation.
@@ -76,6 +77,7 @@ class ReportPairs(LightningDataModule):
         tokenizer: str | None = None,
         train_split: str = "train",
         val_split: str = "val",
+        test_split: str = "test",
         batch_size: int = 32,
         max_length: int = 512,
         seed: int = 0,
@@ -95,7 +97,7 @@ class ReportPairs(LightningDataModule):
                 raise TomovoxError(f"data.{name} is {value}; it must be at least {least}")
         self.root = Path(root)
         self.tokenizer = tokenizer
-        self.splits = {"train": train_split, "val": val_split}
+        self.splits = {"train": train_split, "val": val_split, "test": test_split}
         self.batch_size, self.max_length = batch_size, max_length
         self.seed, self.augment = seed, augment
         self.num_workers, self.limit = num_workers, limit
@@ -131,7 +133,8 @@ class ReportPairs(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Read the records that a stage needs; TomovoxError when any is missing or malformed."""
-        for name in ("val",) if stage == "validate" else ("train", "val"):
+        wanted = {"validate": ("val",), "predict": ("test",)}.get(str(stage), ("train", "val"))
+        for name in wanted:
             if name not in self._datasets:
                 self._datasets[name] = self._dataset(name)
 
@@ -155,6 +158,10 @@ class ReportPairs(LightningDataModule):
         """Return the validation pairs in file order; each report is shortened the same always."""
         return self._loader(self._ready("val"))
 
+    def predict_dataloader(self) -> DataLoader[PairBatch]:
+        """Return the test pairs in file order, as retrieval records."""
+        return self._loader(self._ready("test"))
+
     def transfer_batch_to_device(
         self, batch: PairBatch, device: torch.device, dataloader_idx: int
     ) -> PairBatch:
@@ -177,7 +184,8 @@ class ReportPairs(LightningDataModule):
                 f"{self.root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
                 f"a small one (tomovox data phantom)"
             )
-        return read_records(self.root, Task.REPORT, self.splits[name])
+        task = Task.RETRIEVAL if name == "test" else Task.REPORT
+        return read_records(self.root, task, self.splits[name])
 
     def _dataset(self, name: str) -> PairDataset:
         records = self._train_records if name == "train" else self._records(name)

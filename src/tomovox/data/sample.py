@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from tomovox.data.phantom_body import PLANES
-from tomovox.data.published_tables import SEG
+from tomovox.data.published_tables import SEG, write_refseg_case, write_twin
 from tomovox.data.sample_archives import ARCHIVES, find_archive, unpack_members
+from tomovox.data.sample_refseg import TUMOUR_NUMBER, refer
 from tomovox.data.sample_scans import resized_image, resized_mask
 from tomovox.data.sample_sources import (
     SOURCES,
@@ -164,7 +165,12 @@ def _write_study(root: Path, study: Study, shape: tuple[int, int, int]) -> Writt
             row.masks = _write_masks(root, study, index, row.image, shown)
         series.append(row)
     source = study.source
-    return Written(study.number, study.folder, source.split, source.window, series)
+    written = Written(study.number, study.folder, source.split, source.window, series)
+    if TUMOUR in visible and source.split != "val":
+        labels = small["axial"][TUMOUR][None] * np.uint8(TUMOUR_NUMBER)
+        write_refseg_case(root, f"{study.number:06d}", study.series("axial"), labels)
+        written.referred = refer(study)
+    return written
 
 
 def _slices(mask: np.ndarray | None, depth: int) -> tuple[int, ...]:
@@ -191,10 +197,7 @@ def _write_masks(
         copy = root / SEG / folder / "image.npy"
         if not copy.exists():
             (root / SEG / folder / "masks").mkdir(parents=True)
-            try:
-                copy.hardlink_to(root / image)
-            except OSError:  # A file system without hard links.
-                shutil.copyfile(root / image, copy)
+            write_twin(root / image, copy)
         path = f"{folder}/masks/mask_{number}.npy"
         np.save(root / SEG / path, mask[None], allow_pickle=False)
         found.append((code, f"{folder}/image.npy", path))

@@ -14,19 +14,22 @@ from tomovox.data.phantom_text import Question
 from tomovox.data.published_tables import (
     SEG,
     SERIES_COLUMNS,
+    Referred,
     SeriesTexts,
     write_cap,
     write_json,
+    write_refseg,
     write_table,
     write_vqa,
 )
 from tomovox.data.sample_archives import ARCHIVES
 from tomovox.data.sample_sources import ORGANS, SOURCES, TUMOUR, Study, spoken
+from tomovox.data.sample_terms import terms
 
 CODES = {"9001": ORGANS, "9002": (TUMOUR,)}
 """Codes of M3D-Seg that no published set has -> the labels of their classes."""
 
-README = """Real CT and MR scans in the layout of M3D-Cap, M3D-VQA and M3D-Seg.
+README = """Real CT and MR scans in the layout of M3D-Cap, M3D-VQA, M3D-Seg and M3D-RefSeg.
 
 {studies} studies of {patients} patients, each as axial, coronal and sagittal series: enough to
 run real images through every path, far too few to claim an accuracy of any model.
@@ -52,6 +55,10 @@ centre of a mask. A structure below 0.5 ml counts as neither. The breast image i
 one side, so no side is asked of it. A choice "NA" fills up fewer than four.
 evidence.csv: vqa is <split>/<row of the csv, from 0>; slices are indices of D.
 M3D-Seg codes: 9001 structures, 9002 tumour; training and test cases only, as in the release.
+M3D_Seg_npy/term_dictionary.json: class -> descriptions in words of our own; none holds the last
+word of its class name. M3D-RefSeg: the axial series of the training and test studies with a tumour,
+which is 1 in mask.npy. M3D_RefSeg.csv is the training split alone. A tumour's side and third are
+told where type 5 would ask them; question types: 0 description, 1 reasoning.
 SOURCES.txt and LICENSES: where the scans come from. sample.json: what gives these bytes again.
 """
 
@@ -78,6 +85,7 @@ class Written:
     split: str
     window: str
     series: list[SeriesRow]
+    referred: list[Referred] = field(default_factory=list)
 
 
 def write_tables(root: Path, shape: tuple[int, int, int], written: Sequence[Written]) -> None:
@@ -90,6 +98,7 @@ def write_tables(root: Path, shape: tuple[int, int, int], written: Sequence[Writ
     write_cap(root, texts)
     write_vqa(root, texts)
     _write_seg(root, written)
+    write_refseg(root, [(w.split, f"{w.number:06d}", w.referred) for w in written if w.referred])
     rows = [
         (s.image, f"{w.number:06d}", s.plane, w.window, "", s.native_slices)
         for w in written
@@ -142,3 +151,4 @@ def _write_seg(root: Path, written: Sequence[Written]) -> None:
         write_json(root / SEG / code / f"{code}.json", splits)
     classes = {code: [spoken(label) for label in labels] for code, labels in CODES.items()}
     write_json(root / SEG / "dataset_info.json", classes)
+    write_json(root / SEG / "term_dictionary.json", terms())

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tomovox.packaged import resolve_source
+from tomovox.packaged import quiet_loading, resolve_source
 from tomovox.schema import LETTERS, TomovoxError
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, EOS, UNK, PLACEHOLDER = "<pad>", "<eos>", "<unk>", "<image>"
+
+SEG = "[SEG]"
+"""What an answer says where it draws a mask (M3D-LaMed); no special token, so decoding shows it."""
 
 WORD = r"[A-D]\.|\d+\.\d+|\w+(?:[-'’]\w+)*|[^\w\s]"
 """A letter of a choice, a decimal number, a word (hyphens inside), or one punctuation mark."""
@@ -29,7 +32,8 @@ NO_SPACE_AFTER = r"(?<=[(\[]) "
 def build_word_tokenizer(texts: Iterable[str], limit: int | None = None) -> PreTrainedTokenizerFast:
     """Return a tokenizer with one id per word of `texts`; more frequent words come first.
 
-    Words are lower-cased, except that the letters of choices "A." to "D." stay one token each.
+    Words are lower-cased, except that the letters of choices "A." to "D." stay one token each, and
+    so does [SEG] where some text has it.
     Ids 0 to 3 are <pad>, <eos>, <unk>, <image>; ties in count are ordered by text. `limit` is the
     largest number of ids, special ones included. Decoding joins words by spaces, none before . , ;
     : ? ! ) ] or after an opening bracket.
@@ -42,16 +46,18 @@ def build_word_tokenizer(texts: Iterable[str], limit: int | None = None) -> PreT
         raise TomovoxError(
             f"a vocabulary of {limit} words has no room for the 8 fixed ones; raise the limit"
         )
-    splitter = _word_level({token: place for place, token in enumerate(special)})
+    known_texts = Counter(texts)  # reports repeat: each is split once
+    draws = any(SEG in text for text in known_texts)
+    splitter = _word_level({token: place for place, token in enumerate(special)}, draws)
     counts: Counter[str] = Counter()
-    for text, times in Counter(texts).items():  # reports repeat: each is split once
+    for text, times in known_texts.items():
         clean = splitter.normalizer.normalize_str(text)
         for word, _ in splitter.pre_tokenizer.pre_tokenize_str(clean):
             counts[word] += times
-    fixed = special + letters
+    fixed = special + letters + [SEG] * draws
     words = sorted(counts.keys() - set(fixed), key=lambda word: (-counts[word], word))
     known = (fixed + words)[:limit]
-    tokenizer = _word_level({token: place for place, token in enumerate(known)})
+    tokenizer = _word_level({token: place for place, token in enumerate(known)}, draws)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -70,7 +76,8 @@ def load_tokenizer(name_or_folder: str) -> PreTrainedTokenizerBase:
 
     name_or_folder = resolve_source(name_or_folder)
     try:
-        return AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
+        with quiet_loading():
+            return AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise TomovoxError(
@@ -84,8 +91,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     tokenizer.save_pretrained(str(folder))
 
 
-def _word_level(vocabulary: dict[str, int]) -> Tokenizer:
-    """Return the splitting, numbering and joining rules over a vocabulary."""
+def _word_level(vocabulary: dict[str, int], draws: bool) -> Tokenizer:
+    """Return the rules to split, number and join over a vocabulary; [SEG] is a word if it draws."""
     from tokenizers import (
         AddedToken,
         Regex,
@@ -98,21 +105,20 @@ def _word_level(vocabulary: dict[str, int]) -> Tokenizer:
 
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
     # Lower-casing would make "A." the end of any sentence: the letters wait in private characters.
-    hidden = {f"{letter}.": chr(0xE000 + place) for place, letter in enumerate(LETTERS)}
+    kept = [(f"{letter}.", rf"\b{letter}\.(?=\s|$)") for letter in LETTERS]
+    kept += [(SEG, r"\[SEG\]")] * draws
+    hidden = {text: (pattern, chr(0xE000 + place)) for place, (text, pattern) in enumerate(kept)}
     tokenizer.normalizer = normalizers.Sequence(
         [
-            *(
-                normalizers.Replace(Regex(rf"\b{text[0]}\.(?=\s|$)"), mark)
-                for text, mark in hidden.items()
-            ),
+            *(normalizers.Replace(Regex(pattern), mark) for pattern, mark in hidden.values()),
             normalizers.Lowercase(),
-            *(normalizers.Replace(mark, text) for text, mark in hidden.items()),
+            *(normalizers.Replace(mark, text) for text, (_, mark) in hidden.items()),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\s+"), "removed"),
-            pre_tokenizers.Split(Regex(WORD), "isolated"),
+            pre_tokenizers.Split(Regex(rf"\[SEG\]|{WORD}" if draws else WORD), "isolated"),
         ]
     )
     tokenizer.decoder = decoders.Sequence(

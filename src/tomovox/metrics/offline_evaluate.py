@@ -6,7 +6,6 @@ evaluate.combine takes them as they are. Nothing in the scoring of a run imports
 
 from __future__ import annotations
 
-from statistics import fmean
 from typing import Any
 
 # At the top, against the custom of this project: the base class is needed to define the classes.
@@ -21,8 +20,9 @@ class OfflineMetric(evaluate.Metric):
     """One metric of the catalogue: compute(predictions=texts, references=texts) -> {name: value}.
 
     `key` is a key of METRICS, as "bleu1.m3d"; the result is named "bleu1_m3d". Raises TomovoxError
-    for an unknown key, and for an empty input when it computes. References of closed questions are
-    written "B. liver"; the texts of the choices are not known here.
+    for an unknown key and, when it computes, for an empty input and for a metric that needs more
+    than texts. References of closed questions are written "B. liver"; the texts of the choices are
+    not known here.
     """
 
     def __init__(self, key: str, **options: Any) -> None:
@@ -50,11 +50,10 @@ class OfflineMetric(evaluate.Metric):
         ]
         if not rows:
             raise TomovoxError(f"{self.result}: no predictions; give at least one")
-        if self.metric.values is not None:
-            return {self.result: fmean(self.metric.values(rows))}
-        assert self.metric.counts is not None and self.metric.pool is not None
-        sums = [sum(column) for column in zip(*self.metric.counts(rows), strict=True)]
-        return {self.result: self.metric.pool(sums)}
+        value = self.metric.over(self.metric.contributions(rows))
+        if value is None:
+            raise TomovoxError(f"{self.result}: texts alone give it no value; score a run")
+        return {self.result: value}
 
 
 class SentenceBleu1(OfflineMetric):

@@ -17,8 +17,10 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
+from tomovox.models.drawing import draw, mask_loss
 from tomovox.models.language import LanguageConfig
-from tomovox.models.released import KeyReport, load_released
+from tomovox.models.released import KeyReport, load_whole
+from tomovox.models.segmentation import SegVolConfig, seg_projector
 from tomovox.models.splice import Spliced, lay_out, splice
 from tomovox.models.weights import reads_sources, sizes_only
 from tomovox.schema import (
@@ -64,23 +66,22 @@ class VolumeLM(LightningModule):
 
     Stage "align" trains the bridge (what stands between encoders and language model) only;
     "instruct" trains the bridge and what `language.train` says. Encoders train in instruct unless
-    their config says frozen. `released` is a checkpoint of the released system that fills every
-    part, so that no part reads its own source; `init_from` the model.safetensors of an earlier
-    stage, loaded after it.
+    their config says frozen. With a `mask_head`, trained in instruct, the state that says [SEG]
+    prompts SegVol for a mask (M3D-LaMed), whatever the system. `released` is a checkpoint of the
+    released system that fills every part, so that no part reads its own source; `init_from` the
+    RUN folder or file of an earlier stage, ours or released, loaded after it.
     """
 
-    abilities: frozenset[str] = frozenset({"text"})
     remark: str = ""
     """What a reader of a table must know of this system."""
     encoders: tuple[str, ...] = ()
     """Names of the attributes that are encoders; each has a config with `weights` and `frozen`."""
-    instruct_only: tuple[str, ...] = ()
-    """Names of the attributes beside encoders and language model that align does not train."""
 
     def __init__(
         self,
         language: LanguageConfig,
         vocabulary: Vocabulary | None = None,
+        mask_head: SegVolConfig | None = None,
         stage: Stage = "instruct",
         init_from: str | None = None,
         released: str | None = None,
@@ -90,6 +91,7 @@ class VolumeLM(LightningModule):
         super().__init__()
         self.strict_loading = False  # on_load_checkpoint checks the keys itself, by what was kept
         self.language_config, self.vocabulary = language, vocabulary
+        self.mask_head_config = mask_head
         self.stage, self.init_from, self.released = stage, init_from, released
         self.optimizer_config = optimizer or OptimizerConfig()
         self.max_new_tokens = max_new_tokens
@@ -129,10 +131,14 @@ class VolumeLM(LightningModule):
         with sizes_only() if self.released else nullcontext():
             self.language = self.language_config.build(self.vocabulary)
             self.build(self.language.width)
+            if self.mask_head_config is not None:
+                self.seg_module = self.mask_head_config.build()
+                width = self.mask_head_config.vision3d.width
+                self.seg_projector = seg_projector(self.language.width, width)
         self._set_trainable()
         if self.released and reads_sources():
             alpha = self.language_config.lora.alpha
-            self.released_report = load_released(self, self.released, alpha)
+            self.released_report = load_whole(self, self.released, alpha)
         if self.init_from is not None:
             load_initial(self, self.init_from)
 
@@ -147,9 +153,9 @@ class VolumeLM(LightningModule):
             config = getattr(self, name).config
             if source := self.released or config.weights or getattr(config, "name", None):
                 self.sources[name] = source
-        for name in self.instruct_only if self.stage == "align" else ():
-            if part := getattr(self, name, None):
-                part.requires_grad_(False)
+        if self.stage == "align" and self.mask_head_config is not None:
+            self.seg_module.requires_grad_(False)
+            self.seg_projector.requires_grad_(False)
         train = "frozen" if self.stage == "align" else self.language_config.train
         for key, parameter in self.language.named_parameters():
             parameter.requires_grad_(train == "full" or (train == "lora" and "lora_" in key))
@@ -199,7 +205,7 @@ class VolumeLM(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of questions with their answers."""
-        loss, right = self.language.loss(self.read(batch)[0])
+        loss, right = self._losses("train", batch)
         size = len(batch.records)
         self.log("train/loss", loss, prog_bar=True, batch_size=size)
         self.log("train/token_accuracy", right, prog_bar=True, batch_size=size)
@@ -207,16 +213,32 @@ class VolumeLM(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and token accuracy on validation questions."""
-        loss, right = self.language.loss(self.read(batch)[0])
+        loss, right = self._losses("val", batch)
         size = len(batch.records)
         self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         self.log("val/token_accuracy", right, batch_size=size, sync_dist=True)
 
+    def _losses(self, name: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, that of masks included, and the share of right tokens."""
+        spliced, _ = self.read(batch)
+        if self.mask_head_config is None or self.stage == "align":
+            return self.language.loss(spliced)
+        hidden = self.language.hidden(spliced)
+        loss, right = self.language.loss(spliced, hidden)
+        seg = self.language.vocabulary.seg
+        masks = mask_loss(self.seg_module, self.seg_projector, batch, spliced, hidden, seg)
+        self.log(f"{name}/mask_loss", masks.detach(), batch_size=len(batch.records))
+        return loss + masks, right
+
     @torch.no_grad()
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Generated:
-        """Continue the prompts of one batch greedily."""
+        """Continue the prompts of one batch greedily, and draw the masks that are asked for."""
         spliced, visual = self.read(batch)
-        return Generated(self.language.greedy(spliced, self.max_new_tokens), visual.slice_scores)
+        spoken = self.language.speak(spliced, self.max_new_tokens)
+        masks = None
+        if self.mask_head_config is not None:
+            masks = draw(self.seg_module, self.seg_projector, batch, spoken)
+        return Generated(spoken.ids, visual.slice_scores, masks)
 
     # ---- optimisation and checkpoints ------------------------------------------------------
 

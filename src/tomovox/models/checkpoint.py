@@ -1,6 +1,7 @@
 """What does a checkpoint hold? All that training made and nothing that its source gives back."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tomovox.models.released import load_released
 from tomovox.models.weights import key_faults, untied_state, weights_file
 from tomovox.schema import TomovoxError
 
@@ -59,7 +61,14 @@ def load_trained(model: Any, path: str | Path) -> None:
 
 
 def load_initial(model: Any, path: str) -> None:
-    """Start from an earlier stage: every tensor in `path` must exist here, and the whole bridge."""
+    """Start from an earlier stage: every tensor in `path` must exist here, and the whole bridge.
+
+    A .bin is the file of a released stage, such as mm_projector.bin of M3D-LaMed.
+    """
+    if path.endswith(".bin"):
+        report = load_released(model, path)
+        _check_kept(model, report.loaded.keys(), path)
+        return
     state, note, file = _read(path)
     system, own = note.get("system", "another program"), type(model).__name__
     if system != own:
@@ -71,7 +80,17 @@ def load_initial(model: Any, path: str) -> None:
     faults = key_faults(wanted, {k: tuple(v.shape) for k, v in state.items()})
     if faults:
         raise TomovoxError(f"{file}: cannot start {own} from it: {faults}")
+    _check_kept(model, state.keys(), str(file))
     model.load_state_dict(state, strict=False)
+
+
+def _check_kept(model: Any, keys: Iterable[str], place: str) -> None:
+    """Raise TomovoxError when a stage would start from weights that its own file leaves out."""
+    if lost := sorted(set(keys) - kept_state(model).keys()):
+        raise TomovoxError(
+            f"{place}: holds a trained {lost[0]}, which this stage neither trains nor keeps; train "
+            f"it here too (language.embeddings, frozen: false)"
+        )
 
 
 def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str], Path]:

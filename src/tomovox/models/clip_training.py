@@ -87,6 +87,12 @@ class ClipTraining(LightningModule):
         """Log loss and R@1 of validation pairs; both depend on how many pairs a batch holds."""
         self._loss("val", batch)
 
+    @torch.no_grad()
+    def predict_step(self, batch: Pairs, batch_idx: int = 0) -> tuple[Tensor, Tensor]:
+        """Return the unit vectors of the volumes and of their reports, row by row."""
+        volumes = self.clip.embed_studies(batch.studies)
+        return volumes, self.clip.embed_texts(batch.ids, batch.mask)
+
     def _loss(self, name: str, batch: Pairs) -> Tensor:
         volumes = self.clip.embed_studies(batch.studies)
         reports = self.clip.embed_texts(batch.ids, batch.mask)

@@ -18,8 +18,6 @@ from tomovox.schema import Studies
 class DualEncoder(nn.Module):
     """Volumes and texts in one space of unit vectors: near when they belong together."""
 
-    abilities: frozenset[str] = frozenset({"embed"})
-
     @abstractmethod
     def embed_studies(self, studies: Studies) -> Float[Tensor, "u e"]:
         """Return one unit vector per study."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tomovox.models.released import load_weights
@@ -35,8 +35,9 @@ class LanguageConfig:
     `name` is a local folder, a hub name or a `package:` name; without it, `architecture` holds the
     arguments of transformers' config class of `model_type`, built from scratch and filled from
     `weights` (safetensors) when given. `grow` gives the model exactly the tokenizer's token rows;
-    new ones, in and out, are the mean of the old. `embeddings` are token tables that train in full
-    and float32 in both stages, whatever `train` says: the input's, or both (with lm_head).
+    those of added tokens, in and out, are the mean of the others. `embeddings` are token tables
+    that train in full and float32 in both stages, whatever `train` says: the input's, or both (with
+    lm_head).
     `gradient_checkpointing` computes the layers again in the backward pass to save memory.
     """
 
@@ -60,7 +61,7 @@ class LanguageConfig:
         """Return the language model for a tokenizer."""
         model = self._pretrained(self.name) if self.name else self._from_scratch(vocabulary)
         if self.grow:
-            _fit_token_rows(model, vocabulary.size)
+            _fit_token_rows(model, vocabulary)
         if model.get_input_embeddings().num_embeddings < vocabulary.size:
             rows = model.get_input_embeddings().num_embeddings
             raise TomovoxError(
@@ -111,6 +112,15 @@ class _Named(nn.Module):
         self.model = model
 
 
+@dataclass
+class Spoken:
+    """What greedy decoding gave: ids, and per row the mean state that said [SEG], if any did."""
+
+    ids: Int[Tensor, "b n"]
+    prompt: Float[Tensor, "b h"]
+    draws: Bool[Tensor, "b"]
+
+
 class Language(nn.Module):
     """A causal language model that reads embeddings."""
 
@@ -147,16 +157,20 @@ class Language(nn.Module):
             use_cache=False,
         ).last_hidden_state
 
-    def loss(self, spliced: Spliced) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    def loss(
+        self, spliced: Spliced, hidden: Float[Tensor, "b l h"] | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Return (cross-entropy, share of right tokens) over the labelled tokens.
 
-        The vocabulary projection runs on labelled positions only.
+        `hidden` are the states of `spliced` where they are known already. The vocabulary projection
+        runs on labelled positions only.
         """
         if spliced.labels is None:
             raise ValueError("a batch without labels has no loss")
         targets = spliced.labels[:, 1:]
         counted = targets != IGNORE
-        logits = self.head(self.hidden(spliced)[:, :-1][counted])
+        states = self.hidden(spliced) if hidden is None else hidden
+        logits = self.head(states[:, :-1][counted])
         targets = targets[counted]
         right = (logits.argmax(-1) == targets).float().mean()
         return F.cross_entropy(logits, targets), right.detach()
@@ -173,6 +187,11 @@ class Language(nn.Module):
     @torch.no_grad()
     def greedy(self, spliced: Spliced, max_new_tokens: int) -> Int[Tensor, "b n"]:
         """Continue left-padded rows greedily until each said eos; what follows an eos is pad."""
+        return self.speak(spliced, max_new_tokens).ids
+
+    @torch.no_grad()
+    def speak(self, spliced: Spliced, max_new_tokens: int) -> "Spoken":
+        """Continue as `greedy` does, and keep the states that said [SEG]."""
         from transformers import DynamicCache
 
         body = self.model.get_decoder()
@@ -180,6 +199,8 @@ class Language(nn.Module):
         mask, embeds, positions = spliced.mask.long(), spliced.embeds, spliced.positions
         alive = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
         said: list[Tensor] = []
+        drawn = embeds.new_zeros(len(embeds), embeds.shape[-1], dtype=torch.float32)
+        times = torch.zeros(len(embeds), dtype=torch.long, device=embeds.device)
         for _ in range(max_new_tokens):
             state = body(
                 inputs_embeds=embeds,
@@ -191,27 +212,31 @@ class Language(nn.Module):
             token = self.head(state)[:, : self.vocabulary.size].argmax(-1)
             token = token.masked_fill(~alive, self.vocabulary.pad)
             said.append(token)
+            draws = alive & (token == (-1 if self.vocabulary.seg is None else self.vocabulary.seg))
+            drawn, times = drawn + state.float() * draws[:, None], times + draws
             alive = alive & (token != self.vocabulary.eos)
             if not alive.any():
                 break
             embeds = self.embed(token[:, None])
             positions = positions[:, -1:] + 1
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        if not said:
-            return torch.empty(len(mask), 0, dtype=torch.long, device=mask.device)
-        return torch.stack(said, dim=1)
+        ids = torch.stack(said, dim=1) if said else mask.new_empty(len(mask), 0)
+        return Spoken(ids, drawn / times.clamp(min=1)[:, None], times > 0)
 
 
-def _fit_token_rows(model: Any, rows: int) -> None:
-    """Give a model `rows` token rows; each new one is the mean of the old (M3D, section 2.6)."""
-    old = model.get_input_embeddings().num_embeddings
-    if rows == old:
-        return
-    with quiet_loading():
-        model.resize_token_embeddings(rows, mean_resizing=False)
-    if rows > old and reads_sources():
+def _fit_token_rows(model: Any, vocabulary: Vocabulary) -> None:
+    """Give a model the tokenizer's token rows; added ones are the mean of the others (M3D, 2.6).
+
+    A model may have spare rows, so that it shrinks although tokens were added (Phi-3).
+    """
+    rows, old = vocabulary.size, model.get_input_embeddings().num_embeddings
+    if rows != old:
+        with quiet_loading():
+            model.resize_token_embeddings(rows, mean_resizing=False)
+    kept = min(rows - vocabulary.added, old)
+    if kept < rows and reads_sources():
         for table in (model.get_input_embeddings(), model.get_output_embeddings()):
-            table.weight.data[old:] = table.weight.data[:old].mean(0, keepdim=True)
+            table.weight.data[kept:] = table.weight.data[:kept].mean(0, keepdim=True)
 
 
 def _add_lora(model: nn.Module, settings: LoraSettings) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import PoolingProjector
-from tomovox.models.segmentation import SegVolConfig, seg_projector
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.schema import Percept, Questions, Studies, VisualTokens
 
@@ -26,28 +25,23 @@ class ProjectorConfig:
 
 
 class M3DLaMed(VolumeLM):
-    """3D ViT -> average pooling of `pool`^3 patches -> MLP -> language model (M3D-LaMed).
-
-    With a `mask_head`, the state that predicts [SEG] prompts SegVol for a mask.
-    """
+    """3D ViT -> average pooling of `pool`^3 patches -> MLP -> language model (M3D-LaMed)."""
 
     encoders = ("vision3d",)
-    instruct_only = ("seg_module", "seg_projector")
 
     def __init__(
         self,
         vision3d: ViT3DConfig,
         projector: ProjectorConfig | None = None,
-        mask_head: SegVolConfig | None = None,
         **shared: Any,
     ):
         """Take the configs of the parts; `shared` are the arguments of VolumeLM."""
         super().__init__(**shared)
-        self.vision3d_config, self.mask_head_config = vision3d, mask_head
+        self.vision3d_config = vision3d
         self.projector_config = projector or ProjectorConfig()
 
     def build(self, width: int) -> None:
-        """Create encoder, projector and, if asked for, the mask head; keys are the published."""
+        """Create encoder and projector; their keys are the published ones."""
         form = self.projector_config
         self.vision3d = self.vision3d_config.build()
         self.mm_projector = PoolingProjector(
@@ -59,9 +53,6 @@ class M3DLaMed(VolumeLM):
             form.layers,
             form.depth,
         )
-        if self.mask_head_config is not None:
-            self.seg_module = self.mask_head_config.build()
-            self.seg_projector = seg_projector(width, self.mask_head_config.vision3d.width)
 
     def perceive(self, studies: Studies) -> Percept:
         """Return the pooled 3D tokens (u p d), CLS dropped."""

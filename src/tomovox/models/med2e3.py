@@ -31,7 +31,7 @@ class QuestionEncoderConfig:
     the tanh pooler of a BERT (v2: M3D-CLIP's language encoder) and "mean" the mean of its last
     hidden states (sentence encoders such as MiniLM); both name a local folder, a hub model or a
     `package:` model in `name` and stay frozen. `weights` is a checkpoint of M3D-CLIP whose language
-    encoder takes the place of the named model's weights.
+    encoder takes the place of a named pooler's weights.
     """
 
     kind: Literal["embedding", "pooler", "mean"] = "embedding"
@@ -97,6 +97,8 @@ class Med2E3(VolumeLM):
         if source := self.question_config.source:
             self.sources["question"] = self.released or source
         self.tgis = TextGuidedScoring(self.question.width, width, **self.scoring_arguments)
+        if self.vision2d_config.kind == "conv":  # its CLS vector is not read
+            self.vision2d.body.pool.requires_grad_(False)
         self._freeze_unused()
 
     def configure_model(self) -> None:

@@ -4,6 +4,7 @@ Shapes decide; a key that is not explained stops the load. What the release writ
 and parts that a recipe leaves out, are listed apart.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class KeyReport:
 
     `missing`, `unexpected` and `other_shape` are faults, by released names. `unused` weights are
     never read, `left_out` belong to parts the recipe does not build, `fresh` are our LoRA weights,
-    which start at no effect.
+    which start at no effect. `merged` says how many adapters were merged, and at which alpha.
     """
 
     place: str
@@ -39,6 +40,7 @@ class KeyReport:
     unused: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     fresh: list[str] = field(default_factory=list)
+    merged: str = ""
 
     @property
     def faulty(self) -> bool:
@@ -57,6 +59,7 @@ class KeyReport:
             "new LoRA": self.fresh,
         }
         told = [f"{len(keys)} {kind}" for kind, keys in counts.items() if keys or kind == "loaded"]
+        told += [self.merged] if self.merged else []
         return f"{self.place}: {self.title}: {', '.join(told)}"
 
 
@@ -76,7 +79,7 @@ def explain(module: nn.Module, shapes: Shapes, layout: Layout, place: str) -> Ke
             report.unexpected.append(released)
         elif (part := ours.partition(".")[0]) in layout.optional and not _has(module, part):
             report.left_out.append(released)
-        elif ours not in own:
+        elif ours not in own or ours in report.loaded:  # the latter: two spellings of one weight
             report.unexpected.append(released)
         elif own[ours] != shape:
             report.other_shape.append(f"{released} {shape} for {own[ours]}")
@@ -112,10 +115,14 @@ def load_state(module: nn.Module, state: State, place: str, lora_alpha: float = 
         raise TomovoxError(
             f"{place}: no checkpoint for {type(module).__name__}; it can be filled from: {known}"
         )
-    if not any("lora_" in key for key in module.state_dict()):
+    adapters = sum(".lora_A." in key for key in state)
+    merges = adapters > 0 and not any("lora_" in key for key in module.state_dict())
+    if merges:
         state = merge_lora(state, lora_alpha)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     report = explain(module, shapes, layout, place)
+    report.merged = f"{adapters} LoRA adapters merged at alpha {lora_alpha:g}" if merges else ""
+    _check_twins(module, state, layout, report)
     if report.faulty:
         raise TomovoxError(f"{report.summary()}; {faults_of(report)}")
     with torch.no_grad():
@@ -125,8 +132,47 @@ def load_state(module: nn.Module, state: State, place: str, lora_alpha: float = 
     return report
 
 
+def _check_twins(module: nn.Module, state: State, layout: Layout, report: KeyReport) -> None:
+    """Raise TomovoxError when a release holds two values for a weight that our model shares."""
+    own = module.state_dict(keep_vars=True)
+    loaded = {id(own[ours]): released for ours, released in report.loaded.items()}
+    for released in report.unused:
+        ours = layout.ours(released)
+        if layout.is_unused(released) or ours is None:
+            continue
+        first = loaded.get(id(own[ours]))
+        if first is not None and not torch.equal(state[released], state[first]):
+            raise TomovoxError(
+                f"{report.place}: {released} differs from {first}, but the model shares one weight "
+                f"for both: set tie_word_embeddings to false in the config of the language model"
+            )
+
+
+def load_whole(module: nn.Module, path: str | Path, lora_alpha: float) -> KeyReport:
+    """Fill every weight of `module` from a release; TomovoxError when it holds only some parts."""
+    report = load_released(module, path, lora_alpha)
+    if rest := sorted(untied_state(module).keys() - report.loaded.keys() - set(report.fresh)):
+        raise TomovoxError(
+            f"{path}: holds no {rest[0]} and {len(rest) - 1} more weights; `released` takes a "
+            f"whole checkpoint, init_from the file of a stage"
+        )
+    return report
+
+
 def load_released(module: nn.Module, path: str | Path, lora_alpha: float = 32.0) -> KeyReport:
-    """Fill `module` from a released file or folder; see `load_state` and `read_released`."""
+    """Fill `module` from a released file or folder; see `load_state` and `read_released`.
+
+    Raises TomovoxError too when adapter_config.json beside it names another alpha.
+    """
+    place = Path(path)
+    config = (place if place.is_dir() else place.parent) / "adapter_config.json"
+    if config.is_file():
+        said = json.loads(config.read_text(encoding="utf-8")).get("lora_alpha")
+        if said is not None and said != lora_alpha:
+            raise TomovoxError(
+                f"{config}: lora_alpha is {said}, the recipe says {lora_alpha:g}: set "
+                f"language.lora.alpha"
+            )
     return load_state(module, read_released(path), str(path), lora_alpha)
 
 
@@ -168,7 +214,12 @@ def merge_lora(state: State, alpha: float) -> State:
     pairs = [key for key in state if ".lora_A." in key]  # such as q_proj.lora_A.default.weight
     if not pairs:
         return state
-    merged = {k.replace(".base_layer.", "."): v for k, v in state.items() if ".lora_" not in k}
+    halves = {key.replace(".lora_A.", ".lora_B.") for key in pairs}
+    merged = {
+        k.replace(".base_layer.", "."): v
+        for k, v in state.items()
+        if k not in halves and ".lora_A." not in k  # any other .lora_ key stays and is refused
+    }
     for key in pairs:
         down, up = state[key], state.get(key.replace(".lora_A.", ".lora_B."))
         weight = f"{key.partition('.lora_A.')[0]}.weight"

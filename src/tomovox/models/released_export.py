@@ -12,16 +12,17 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tomovox.models.base import VolumeLM
 from tomovox.models.released import merge_lora
 from tomovox.models.released_files import State
-from tomovox.models.released_names import M3D_CLIP, M3D_LAMED, MED2E3, Layout
+from tomovox.models.released_names import M3D_LAMED, MED2E3, Layout
 from tomovox.models.weights import LAMED_TYPES, untied_state
 from tomovox.schema import TomovoxError, write_atomically
 
 FileFormat = Literal["safetensors", "bin"]
 
-WRITTEN: dict[str, Layout] = {"M3DLaMed": M3D_LAMED, "Med2E3": MED2E3, "M3DCLIP": M3D_CLIP}
-"""Class of a model -> the layout it is written in."""
+WRITTEN: dict[str, Layout] = {"M3DLaMed": M3D_LAMED, "Med2E3": MED2E3}
+"""Class of a model -> the layout it is written in; the training of M3D-CLIP writes its own."""
 
 FILES: dict[FileFormat, str] = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}
 
@@ -36,10 +37,15 @@ def released_state(model: nn.Module, lora_alpha: float = 32.0) -> State:
         raise TomovoxError(
             f"{type(model).__name__} has no released form; one has: {', '.join(sorted(WRITTEN))}"
         )
-    for name in ("vision3d", "seg_module.image_encoder"):
-        stem = getattr(getattr(_part(model, name), "config", None), "stem", "linear")
-        if stem != "linear":
-            raise TomovoxError(f"{name}: a stem of kind {stem} has no released form; train linear")
+    tap = "normed" if layout is M3D_LAMED else "last_block"
+    for name, form in (("vision3d", tap), ("seg_module.image_encoder", "normed")):
+        config = getattr(_part(model, name), "config", None)
+        if config is None:
+            continue
+        if config.stem != "linear":
+            raise TomovoxError(f"{name}: a stem {config.stem} has no released form; train linear")
+        if config.tap != form:
+            raise TomovoxError(f"{name}: the release reads its tokens at {form}, not {config.tap}")
     state: State = {}
     for ours, value in merge_lora(untied_state(model), lora_alpha).items():
         theirs = layout.released(ours)
@@ -58,7 +64,7 @@ def _part(model: nn.Module, name: str) -> Any:
     return part
 
 
-def write_released(model: nn.Module, folder: Path, file_format: FileFormat) -> list[Path]:
+def write_released(model: VolumeLM, folder: Path, file_format: FileFormat) -> list[Path]:
     """Write a model as its release lies on disk and return the files.
 
     Med-2E3 is a folder per part, the others one file; a language model's config.json lies beside
@@ -66,8 +72,7 @@ def write_released(model: nn.Module, folder: Path, file_format: FileFormat) -> l
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise TomovoxError(f"{folder}: is not empty; give a new folder")
-    config = getattr(model, "language_config", None)
-    state = released_state(model, config.lora.alpha if config is not None else 32.0)
+    state = released_state(model, model.language_config.lora.alpha)
     parts: dict[str, State] = {"": state}
     if WRITTEN[type(model).__name__] is MED2E3:
         parts = {}
@@ -83,17 +88,13 @@ def write_released(model: nn.Module, folder: Path, file_format: FileFormat) -> l
         else:
             save_file(tensors, file, metadata={"format": "pt"})
         written.append(file)
-    if settings := _settings(model):
-        place = folder / ("llm" if len(parts) > 1 else "") / "config.json"
-        write_atomically(place, settings)
-        written.append(place)
-    return written
+    place = folder / ("llm" if len(parts) > 1 else "") / "config.json"
+    write_atomically(place, _settings(model))
+    return [*written, place]
 
 
 def _settings(model: Any) -> str:
-    """Return the config.json of a system with a language model; empty for one without."""
-    if not hasattr(model, "language"):
-        return ""
+    """Return config.json: that of the language model, of M3D-LaMed with what it adds to it."""
     settings = dict(model.language.model.config.to_dict())
     if type(model).__name__ == "M3DLaMed":
         types = {ours: theirs for theirs, ours in LAMED_TYPES.items()}
@@ -113,5 +114,6 @@ def _settings(model: Any) -> str:
             "proj_pooling_size": form.pool,
             "mm_hidden_size": vision.width,
             "segmentation_module": "segvol" if model.mask_head_config else None,
+            "seg_token_id": model.language.vocabulary.seg,
         }
     return json.dumps(settings, indent=2, sort_keys=True, default=str) + "\n"

@@ -110,7 +110,10 @@ def _unpickled(path: Path) -> Any:
         return torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (
+        *(UnpicklingError, RuntimeError, EOFError),
+        *(ValueError, LookupError, AttributeError),  # of bytes that are no pickle at all
+    ) as error:
         first = str(error).strip().partition("\n")[0]
         raise TomovoxError(
             f"{path}: refused: no plain torch file of tensors ({first[:160]}); save its state dict "
@@ -125,10 +128,10 @@ def _tensors(value: Any, path: Path) -> State:
             value = value[wrapper]
     if not isinstance(value, dict):
         raise TomovoxError(f"{path}: holds a {type(value).__name__}, wanted a state dict")
-    strange = [key for key, item in value.items() if not isinstance(item, Tensor)]
-    if strange or not all(isinstance(key, str) for key in value):
+    strange = [k for k, v in value.items() if not (isinstance(k, str) and isinstance(v, Tensor))]
+    if strange:
         raise TomovoxError(
-            f"{path}: {len(strange)} entries are no tensors, such as {strange[:1]}; save the state "
-            f"dict alone"
+            f"{path}: {len(strange)} entries are no named tensors, such as {strange[0]!r}; save "
+            f"the state dict alone"
         )
     return dict(value)

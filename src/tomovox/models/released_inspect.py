@@ -1,5 +1,6 @@
 """What lies in a checkpoint? Its system, sizes and number types, and what it lacks."""
 
+import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ class Part:
 @dataclass
 class Contents:
     """What a checkpoint holds. `absent` are parts of the layout without a weight, `gaps` weights
-    that other layers of the same stack have, `strange` keys that the layout does not know.
+    that every such checkpoint or another layer of the same stack has, `strange` keys that the
+    layout does not know.
     """
 
     place: str
@@ -63,8 +65,13 @@ def inspect_released(place: Path) -> Contents:
         part.parameters += value.numel()
         part.dtypes[str(value.dtype).removeprefix("torch.")] += 1
     openings = [theirs for theirs, _ in layout.openings]
+    plain = {layout.plain(key) for key in state}
+    missing = [weight for weight in layout.needed if weight not in plain]
+    missing += _last_layers(place, plain)
     absent = [theirs for theirs in openings if theirs and theirs not in parts]
-    return Contents(str(place), layout, list(parts.values()), absent, gaps(state), strange)
+    return Contents(
+        str(place), layout, list(parts.values()), absent, missing + gaps(state), strange
+    )
 
 
 def _part_of(key: str, layout: Layout) -> str | None:
@@ -73,6 +80,28 @@ def _part_of(key: str, layout: Layout) -> str | None:
     plain = layout.plain(key)
     fitting = [theirs for theirs, _ in layout.openings if plain.startswith(theirs)]
     return fitting[0] if fitting else None
+
+
+def _last_layers(place: Path, keys: set[str]) -> list[str]:
+    """Return the language model's layers that config.json beside the weights counts and keys lack.
+
+    A stack that ends early has no gap, so its own file must tell how long it is.
+    """
+    folder = place if place.is_dir() else place.parent
+    wanted = []
+    for opening, file in (
+        ("model.layers.", "config.json"),
+        ("llm.model.layers.", "llm/config.json"),
+    ):
+        if not (folder / file).is_file() or not any(key.startswith(opening) for key in keys):
+            continue
+        try:
+            settings = json.loads((folder / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise TomovoxError(f"{folder / file}: no readable JSON; copy it again") from None
+        count = settings.get("num_hidden_layers", 0)
+        wanted += [f"{opening}{n}." for n in range(count)]
+    return [f"{layer}*" for layer in wanted if not any(key.startswith(layer) for key in keys)]
 
 
 def gaps(state: State) -> list[str]:

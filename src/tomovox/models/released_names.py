@@ -18,7 +18,8 @@ class Layout:
     and what follows is the same. `spellings` are (pattern, replacement) on the released key before
     that. `unused` are patterns of released weights that no computation reads. `optional` are parts
     of ours that a recipe may leave out. `marks` are patterns that all must be found in a checkpoint
-    for it to be of this layout. A `partial` layout fills only what its openings name.
+    for it to be of this layout. A `partial` layout fills only what its openings name. `needed` are
+    weights outside of stacked layers that every checkpoint of this layout has.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Layout:
     unused: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     partial: bool = False
+    needed: tuple[str, ...] = ()
 
     def plain(self, released: str) -> str:
         """Return the key in the one spelling that `openings` and `unused` know."""
@@ -66,6 +68,12 @@ _LAMED_PARTS = (
     ("model.seg_module.", "seg_module."),
     ("model.seg_projector.", "seg_projector."),
 )
+_VIT = (
+    "cls_token",
+    *(f"patch_embedding.{n}" for n in ("position_embeddings", "patch_embeddings.1.weight")),
+    *("patch_embedding.patch_embeddings.1.bias", "norm.weight", "norm.bias"),
+)
+_PROJECTOR = tuple(f"{n}.{kind}" for n in (0, 2) for kind in ("weight", "bias"))
 _PEFT = (r"^base_model\.model\.", "")
 _CLIP_REST = (r"language_encoder\.", r"mm_(?:vision|language)_proj\.", r"logit_scale$")
 _POSITIONS = r"language_encoder\.embeddings\.position_ids$"
@@ -82,6 +90,11 @@ M3D_LAMED = Layout(
     spellings=(_PEFT, (r"\.lora_([AB])\.weight$", r".lora_\1.default.weight")),
     unused=(ROTARY,),
     optional=("seg_module", "seg_projector"),
+    needed=(
+        *("model.embed_tokens.weight", "model.norm.weight"),
+        *(f"model.vision_tower.vision_tower.{weight}" for weight in _VIT),
+        *(f"model.mm_projector.projector.{weight}" for weight in _PROJECTOR[:2]),
+    ),
 )
 M3D_CLIP = Layout(
     name="m3d_clip",
@@ -95,6 +108,16 @@ M3D_CLIP = Layout(
         )
     ),
     unused=(_POSITIONS,),
+    needed=(
+        *(f"vision_encoder.{weight}" for weight in _VIT),
+        *(f"language_encoder.embeddings.{n}.weight" for n in ("word_embeddings", "LayerNorm")),
+        *(
+            f"mm_{part}_proj.{kind}"
+            for part in ("vision", "language")
+            for kind in ("weight", "bias")
+        ),
+        "logit_scale",
+    ),
 )
 MED2E3 = Layout(
     name="med2e3",
@@ -122,6 +145,12 @@ MED2E3 = Layout(
         rf"vision3d_model\.{_POSITIONS}",
         ROTARY,
     ),
+    needed=(
+        *("llm.model.embed_tokens.weight", "llm.model.norm.weight"),
+        *(f"vision3d_model.vision_encoder.{weight}" for weight in _VIT),
+        *(f"vision{n}d_connector._connector.{weight}" for n in (2, 3) for weight in _PROJECTOR),
+        *(f"vision3d_connector.text_mlp.{kind}" for kind in ("weight", "bias")),
+    ),
 )
 SEGVOL = Layout(
     name="segvol",
@@ -135,6 +164,7 @@ M3D_VIT = Layout(
     title="3D ViT of M3D-CLIP (pretrained_ViT.bin)",
     marks=(r"cls_token$", r"patch_embedding\.position_embeddings$", r"blocks\.0\."),
     openings=(("", ""),),
+    needed=_VIT,
 )
 M3D_ALIGN = Layout(
     name="m3d_align",
@@ -145,6 +175,7 @@ M3D_ALIGN = Layout(
         ("model.embed_tokens.", "language.model.model.embed_tokens."),
     ),
     partial=True,
+    needed=tuple(f"model.mm_projector.projector.{weight}" for weight in _PROJECTOR[:2]),
 )
 
 LAYOUTS = (M3D_LAMED, MED2E3, M3D_CLIP, SEGVOL, M3D_ALIGN, M3D_VIT)

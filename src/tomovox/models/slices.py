@@ -77,6 +77,8 @@ class TransformerSlices(nn.Module):
     def __init__(self, config: SliceEncoderConfig):
         super().__init__()
         self.tower = _tower(config)
+        if config.kind == "siglip":  # read before it; DistributedDataParallel waits for gradients
+            self.tower.post_layernorm.requires_grad_(False)
         vision = self.tower.config
         self.width, self.kind = int(vision.hidden_size), config.kind
         if config.image % vision.patch_size:

@@ -133,6 +133,8 @@ class ViT3D(nn.Module):
             Block(config.width, config.heads, config.mlp) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
+        if config.tap == "last_block":  # DistributedDataParallel waits for every gradient
+            self.norm.requires_grad_(False)
 
     def forward(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u t d"]:
         """Return the CLS token and the k patch tokens (t = 1 + k) at the configured tap.

@@ -1,0 +1,99 @@
+"""What stands in one cell of a readable table, and in which order do the cells come?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tomovox.judge.score import ALL, MACRO
+from tomovox.metrics.catalogue import METRICS, metric_key
+from tomovox.schema import QUESTION_TYPES
+
+if TYPE_CHECKING:
+    import pandas
+
+KINDS = (ALL, MACRO, *QUESTION_TYPES.values())
+"""Question types in the order of tables; those of a user's own follow by name."""
+
+Place = tuple[str, int | None, str, str, str]
+"""A cell's model, seed, question type, metric and protocol."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def shown(cell: Any, metric: str, protocol: str, short: bool = False) -> str:
+    """Return a value as it is read: 53.2%, 0.123 or rank 4.5; "n/a" where a run has no cell."""
+    if cell is None:
+        return "n/a"
+    if cell["note"]:
+        return "unavail." if short else str(cell["note"])
+    unit = unit_of(metric, protocol)
+    if unit == "percent":
+        return f"{100 * cell['value']:.1f}%"
+    if unit == "rank":
+        return f"{cell['value']:.1f}"
+    return f"{cell['value']:.3f}"
+
+
+def unit_of(metric: str, protocol: str) -> str:
+    """Return how a metric is printed; empty for a metric that is not known here."""
+    known = METRICS.get(metric_key(metric, protocol))
+    return known.unit if known is not None else ""
+
+
+def cells_of(frame: pandas.DataFrame) -> dict[Place, Any]:
+    """Return the rows of a long table by their places: a table may have thousands."""
+    seeds = [
+        None if unknown else int(seed)
+        for seed, unknown in zip(frame["seed"].fillna(0), frame["seed"].isna(), strict=True)
+    ]
+    columns = (frame[name] for name in ("question_type", "metric", "protocol"))
+    places = zip(frame["model"], seeds, *columns, strict=True)
+    return dict(zip(places, frame.to_dict("records"), strict=True))
+
+
+def where(frame: pandas.DataFrame, **wanted: str) -> pandas.DataFrame:
+    """Return the rows whose columns hold the wanted values."""
+    for column, value in wanted.items():
+        frame = frame[frame[column] == value]
+    return frame
+
+
+def runs_of(frame: pandas.DataFrame) -> dict[tuple[str, int | None], str]:
+    """Return the runs (model, seed) in order, and the name of each one's line."""
+    unknown = -1  # a seed that the name of the run does not tell
+    seeds = frame["seed"].fillna(unknown).astype(int)
+    runs = sorted({(str(m), int(s)) for m, s in zip(frame["model"], seeds, strict=True)})
+    times = Counter(model for model, _ in runs)
+    return {
+        (model, None if seed == unknown else seed): f"{model} (seed {seed})"
+        if times[model] > 1 and seed != unknown
+        else model
+        for model, seed in runs
+    }
+
+
+def metrics_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:
+    """Return the (metric, protocol) that a table holds, the known ones first and in their order."""
+    present = {(m, p) for m, p in zip(frame["metric"], frame["protocol"], strict=True)}
+    known = [(metric.name, metric.protocol) for metric in METRICS.values()]
+    return [pair for pair in known if pair in present] + sorted(present - set(known))
+
+
+def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Return each value once: those of `order` first, then others by name."""
+    present = set(values)
+    return [value for value in order if value in present] + sorted(present - set(order))
+
+
+def span(numbers: Iterable[int]) -> str:
+    """Return "n=200", or "n=3-10" where the numbers differ."""
+    low, high = min(numbers), max(numbers)
+    return f"n={low}" if low == high else f"n={low}-{high}"
+
+
+def one_line(text: str) -> str:
+    """Return text without control characters."""
+    return _CONTROL.sub(" ", text)

@@ -1,0 +1,70 @@
+"""How does the row of a dual encoder come about? Train on pairs, then embed the test pairs.
+
+Every step leaves a file, and a step whose file exists is not done again.
+"""
+
+import json
+import time
+
+import torch
+
+from tomovox.cell import Cell
+from tomovox.configuration import Config, instantiate, merged
+from tomovox.data.report_pairs import PairBatch, ReportPairs
+from tomovox.data.tokenizer import save_tokenizer
+from tomovox.metrics.retrieval import encode_embedding
+from tomovox.models.base import count_parameters
+from tomovox.models.clip_training import ClipTraining, save_encoder
+from tomovox.models.released import load_weights
+from tomovox.models.weights import WEIGHTS_FILE
+from tomovox.predict import append_lines
+from tomovox.progress import PLAIN_TRAINER, fit, say
+from tomovox.schema import PREDICTIONS, Prediction, to_line, write_atomically
+
+TOKENIZER = "tokenizer"
+
+
+def make_retrieval(cell: Cell) -> None:
+    """Train the dual encoder of a cell if its weights are missing, and embed the test pairs."""
+    change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
+    if (cell.folder / TOKENIZER).is_dir():
+        change |= {"data": {"init_args": {"tokenizer": str(cell.folder / TOKENIZER)}}}
+    cli = instantiate(merged(cell.config, change), cell.name)
+    model, data = cli.model, cli.datamodule
+    assert isinstance(model, ClipTraining) and isinstance(data, ReportPairs)
+    weights = cell.folder / WEIGHTS_FILE
+    if weights.is_file():
+        model.configure_model()
+        load_weights(model.clip, str(weights))
+    else:
+        start = time.perf_counter()
+        figures: Config = dict(fit(cli.trainer, model, cell.name, cell.quiet, datamodule=data))
+        trainable, total = count_parameters(model)
+        figures |= {"stage": "contrastive", "steps": cli.trainer.global_step}
+        figures |= {"trainable": trainable, "parameters": total}
+        figures["seconds"] = round(time.perf_counter() - start, 1)
+        append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
+        if data.tokenizer is None:
+            save_tokenizer(data.text_tokenizer, cell.folder / TOKENIZER)
+        save_encoder(model, weights)  # last: a folder without it is not trained
+        say(f"{cell.name}: {figures}")
+    embed_pairs(cell, model, data)
+
+
+def embed_pairs(cell: Cell, model: ClipTraining, data: ReportPairs) -> None:
+    """Write a prediction per test pair: the vectors of its volume and of its report."""
+    data.setup("predict")
+    model.eval()
+    lines: dict[str, str] = {}
+    for batch in data.predict_dataloader():
+        assert isinstance(batch, PairBatch)
+        moved = data.transfer_batch_to_device(batch, model.device, 0)
+        with torch.no_grad():
+            vectors = zip(*model.predict_step(moved), strict=True)
+        for record, (volume, report) in zip(batch.records, vectors, strict=True):
+            said = Prediction.of(record, "")
+            said.volume_embedding = encode_embedding(volume.float().cpu().numpy())
+            said.text_embedding = encode_embedding(report.float().cpu().numpy())
+            lines[record.id] = to_line(said)
+    write_atomically(cell.folder / PREDICTIONS, "".join(f"{lines[i]}\n" for i in sorted(lines)))
+    say(f"{cell.name} predict: {len(lines)} pairs")

@@ -1,0 +1,83 @@
+"""Answers to try the laws of all metrics on: perfect, exchanged and silent ones, for every task."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tomovox.boxes import box_to_text
+from tomovox.metrics.masks import write_mask_file
+from tomovox.metrics.retrieval import encode_embedding
+from tomovox.schema import Prediction, Task
+
+CHOICES = ("liver", "spleen", "left kidney", "kidney")
+SENTENCES = [
+    "There is a simple cyst of 3.2 cm in the right lobe of the liver.",
+    "No pleural effusion is seen on either side of the chest.",
+    "The spleen is enlarged and reaches the left iliac fossa today.",
+    "Compared with the last scan the nodule has not changed its size.",
+]
+LOW, HIGH = (0.0, 0.0, 0.0, 0.5, 0.5, 0.5), (0.25, 0.25, 0.25, 1.0, 1.0, 1.0)
+BOXES = [f"It is at {box_to_text(LOW)}.", "No box: it is not there.", f"{box_to_text(HIGH)}"]
+SHAPE = (4, 8, 9)
+
+
+def references_of(task: Task) -> list[str]:
+    """Return what the records of a task ask for; one of them is a negative where there are any."""
+    if task == Task.VQA_CLOSED:
+        return [f"{letter}. {text}" for letter, text in zip("ABCD", CHOICES, strict=True)]
+    if task == Task.REC:
+        return BOXES
+    if task == Task.RETRIEVAL:
+        return [f"Report {i} of twelve." for i in range(12)]
+    return SENTENCES
+
+
+def records(task: Task, answers: list[str], references: list[str]) -> list[Prediction]:
+    """Return one prediction per answer."""
+    return [
+        Prediction(f"r{i:02d}", task, f"c{i}", "q", reference, answer, "", CHOICES)
+        for i, (answer, reference) in enumerate(zip(answers, references, strict=True))
+    ]
+
+
+def perfect(task: Task, folder: Path) -> list[Prediction]:
+    """Return answers that say, draw and embed just what is right."""
+    return _answers(task, folder, lambda things: things)
+
+
+def exchanged(task: Task, folder: Path) -> list[Prediction]:
+    """Return answers each of which is right for the next record."""
+    return _answers(task, folder, lambda things: [*things[1:], things[0]])
+
+
+def silent(task: Task, folder: Path) -> list[Prediction]:
+    """Return empty answers, empty masks and embeddings of zeros."""
+    return _answers(task, folder, lambda things: [_nothing(thing) for thing in things])
+
+
+def _answers(task, folder, said_of):
+    references = references_of(task)
+    rows = records(task, said_of(references), references)
+    vectors = list(np.random.default_rng(0).standard_normal((len(rows), 8)).astype(np.float32))
+    for row, drawn, true, vector, other in zip(
+        rows, said_of(_masks(len(rows))), _masks(len(rows)), vectors, said_of(vectors), strict=True
+    ):
+        if task in (Task.SEG_SEMANTIC, Task.SEG_REFERRING):
+            row.mask = str(folder / f"{row.id}.npz")
+            write_mask_file(Path(row.mask), drawn, true)
+            row.soft = (float(drawn.sum()), float(true.sum()), float((drawn & true).sum()))
+        if task == Task.RETRIEVAL:
+            row.volume_embedding, row.text_embedding = map(encode_embedding, (vector, other))
+    return rows
+
+
+def _masks(count: int) -> list[np.ndarray]:
+    """Return balls of different places; the first mask is empty."""
+    grid = np.moveaxis(np.indices(SHAPE), 0, -1)
+    centres = np.random.default_rng(1).uniform((1, 2, 2), (3, 6, 7), (count, 3))
+    masks = [((grid - centre) ** 2).sum(-1) < 5 for centre in centres]
+    return [np.zeros(SHAPE, bool), *masks[1:]]
+
+
+def _nothing(thing):
+    return "" if isinstance(thing, str) else np.zeros_like(thing)
