@@ -76,3 +76,38 @@ def test_a_wrong_argument_of_prepare_is_one_line(capsys, tmp_path, arguments):
     scans(tmp_path)
     assert main(["data", "prepare", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# ---- M3D-Seg and M3D-RefSeg as distributed ---------------------------------------------------
+
+
+def raw_refseg(tmp_path: Path) -> Path:
+    scan = np.random.default_rng(0).integers(-1000, 1000, (5, 6, 7), dtype=np.int16)
+    for case in ("s1", "s2"):
+        (tmp_path / "raw" / case).mkdir(parents=True)
+        for name, voxels in (("ct", scan), ("mask", (scan > 0).astype(np.int16))):
+            image = nib.Nifti1Image(voxels, np.eye(4))
+            nib.save(image, tmp_path / "raw" / case / f"{name}.nii.gz")
+    return tmp_path / "raw"
+
+
+PREPARE_REFSEG = ["data", "prepare-refseg", "raw", "out", "--shape", "4,5,6", "--workers", "1"]
+
+
+def test_prepare_refseg_says_how_many_cases_there_are(capsys, tmp_path):
+    raw_refseg(tmp_path)
+    assert main(PREPARE_REFSEG) == 0
+    assert "2 cases prepared" in capsys.readouterr().out
+    assert np.load(tmp_path / "out" / "s1" / "mask.npy").shape == (1, 4, 5, 6)
+
+
+def test_prepare_refseg_exits_1_when_it_left_cases_out(capsys, tmp_path):
+    (raw_refseg(tmp_path) / "s2" / "mask.nii.gz").unlink()
+    assert main(PREPARE_REFSEG) == 1
+    assert "holds no mask.nii.gz" in capsys.readouterr().out
+
+
+def test_prepare_seg_exits_2_where_there_is_no_m3d_seg(capsys, tmp_path):
+    raw_refseg(tmp_path)
+    assert main(["data", "prepare-seg", "raw", "out"]) == 2
+    assert "M3D_Seg" in capsys.readouterr().err

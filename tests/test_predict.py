@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from tomovox.data.prompts import Template
+from tomovox.data.records import choices_text
+from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.metrics.masks import read_mask_file
 from tomovox.predict import (
     PARTIAL,
@@ -14,6 +17,7 @@ from tomovox.predict import (
     PredictionWriter,
     answered,
     append_lines,
+    choice_answers,
     finish,
     keep_masks,
 )
@@ -156,7 +160,9 @@ class Numbers:
         return " ".join(map(str, ids))
 
 
-def write(folder: Path, scores: torch.Tensor | None) -> None:
+def write(
+    folder: Path, scores: torch.Tensor | None, logprobs: list[list[float]] | None = None
+) -> None:
     count = len(STUDIES[0])
     empty = torch.zeros(count, 1, dtype=torch.long)
     batch = Batch(
@@ -169,7 +175,7 @@ def write(folder: Path, scores: torch.Tensor | None) -> None:
     )
     writer = PredictionWriter(folder, Numbers())
     writer.on_predict_batch_start()
-    generated = Generated(torch.tensor([[4, 5], [6, 7]]), scores)
+    generated = Generated(torch.tensor([[4, 5], [6, 7]]), scores, choice_logprobs=logprobs)
     writer.write_on_batch_end(None, None, generated, None, batch, 0, 0)
 
 
@@ -184,6 +190,12 @@ def test_slice_scores_go_to_the_line_of_their_question(tmp_path):
     write(tmp_path, torch.tensor([[0.25, 0.75], [1.0, 0.0]]))
     scores = [p.slice_scores for p in read_predictions(tmp_path / PARTIAL)]
     assert scores == [(0.25, 0.75), (1.0, 0.0)]
+
+
+def test_likelihoods_go_to_the_line_of_their_question(tmp_path):
+    write(tmp_path, None, [[-1.25, -0.5], []])
+    lines = read_predictions(tmp_path / PARTIAL)
+    assert [p.choice_logprobs for p in lines] == [(-1.25, -0.5), ()]
 
 
 def test_cost_goes_to_the_timing_file_and_never_to_a_prediction(tmp_path):
@@ -234,3 +246,49 @@ def test_where_nothing_was_drawn_the_mask_is_empty(tmp_path):
     _, second = drawn(tmp_path, torch.full(true.shape, -torch.inf), true)
     assert second.soft == (0.0, 32.0, 0.0)
     assert not read_mask_file(tmp_path / second.mask, second.id)[0].any()
+
+
+# ---- likelihoods of choices --------------------------------------------------------------------
+
+CHOICES = ("liver", "left kidney", "spleen", "aorta")
+
+
+def closed(name: str = "vqa_closed/test/000000") -> Record:
+    question = "Which organ?" + choices_text(CHOICES)
+    return Record(
+        name, Task.VQA_CLOSED, "test", "a", ("a.npy",), question, "C. spleen", choices=CHOICES
+    )
+
+
+def template(max_length: int = 64) -> Template:
+    made = Template(max_length=max_length)
+    made.use_tokenizer(build_word_tokenizer([closed().question, closed().reference]))
+    return made
+
+
+def test_the_answer_with_the_right_choice_is_what_training_shows():
+    words = template()
+    assert choice_answers(words, closed())[2] == words.encode(closed(), answer=True).answer_ids
+
+
+def test_every_choice_has_an_answer_with_its_letter_and_an_end():
+    words = template()
+    answers = choice_answers(words, closed())
+    assert [words.decode(ids).replace(" .", ".") for ids in answers] == [
+        f"{letter}. {choice}" for letter, choice in zip("ABCD", CHOICES, strict=True)
+    ]
+    assert all(ids[-1] == words.vocabulary().eos for ids in answers)
+
+
+def test_neither_other_tasks_nor_other_orders_are_scored():
+    words = template()
+    assert choice_answers(words, record(0, "a")) == []
+    assert choice_answers(words, closed("vqa_closed/test/000000~1")) == []
+
+
+def test_an_answer_that_does_not_fit_is_refused():
+    words = template()
+    prompt = words.encode(closed(), answer=False).prompt_ids
+    room = len(prompt) + len(choice_answers(words, closed())[0])  # "B. left kidney" is longer
+    with pytest.raises(TomovoxError, match=r"000000: choice B does not end within max_length"):
+        choice_answers(template(room), closed())

@@ -23,11 +23,10 @@ from tomovox.configuration import (
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.checkpoint import load_trained, save_trained
-from tomovox.models.floors import MajorityAnswer
 from tomovox.models.weights import WEIGHTS_FILE
-from tomovox.predict import PARTIAL, answer_all, append_lines, finish, list_left_out
+from tomovox.predict import answer_all, append_lines, list_left_out
 from tomovox.progress import PLAIN_TRAINER, fit, say
-from tomovox.schema import PREDICTIONS, Prediction, TomovoxError, to_line, write_atomically
+from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
 
 HERE, ABOVE = "${run}/", "${experiment}/"
 """How config.yaml writes the run's own folder and the experiment's, so that both may be moved."""
@@ -81,10 +80,7 @@ class Cell:
 
 def make_cell(cell: Cell) -> None:
     """Fit what is missing of a cell and answer what is unanswered."""
-    if cell.floor:
-        predict_floor(cell)
-    else:
-        predict(cell, trained(cell))
+    predict(cell, trained(cell))
 
 
 def keep_config(cell: Cell) -> None:
@@ -167,20 +163,6 @@ def predict(cell: Cell, cli: TomovoxCLI) -> None:
     """Answer every record that has no line yet, then sort the lines into predictions.jsonl."""
     arguments = {**cell.config.get("trainer", {}), "enable_progress_bar": not cell.quiet}
     answer_all(cell.folder, cli.model, cli.datamodule, arguments, cell.name)
-
-
-def predict_floor(cell: Cell) -> None:
-    """Answer from the training records alone."""
-    datamodule: M3DDataModule = instantiate(cell.config, cell.name).datamodule
-    datamodule.setup("predict")
-    list_left_out(cell.folder, datamodule)
-    records = [record for study in datamodule.predict_studies() for record in study]
-    floor = MajorityAnswer(datamodule.train_records())
-    (cell.folder / PARTIAL).unlink(missing_ok=True)
-    lines = [to_line(Prediction.of(r, floor.answer(r))) for r in records]
-    append_lines(cell.folder / PARTIAL, lines)
-    finish(cell.folder, records)
-    say(f"{cell.name} predict: {len(records)} records")
 
 
 def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DDataModule]:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from tomovox.cli_checkpoint import add_checkpoint_verbs
 from tomovox.cli_data import Verbs, add_data_verbs
+from tomovox.cli_judge import add_judge_verb
 from tomovox.cli_models import add_models_verb
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
@@ -26,6 +27,7 @@ examples:
   tomovox fit --config baselines/m3d_lamed/tiny.yaml --data.root M3D-Data
   tomovox predict lightning_logs/version_0           answers the test split with that model
   tomovox score runs/quickstart                      scores again, without any model
+  tomovox judge RUN --endpoint URL --model NAME      a language model grades the answers
   tomovox data check M3D-Data                        what must be mended before training
   tomovox data prepare scans/ DIR --window lung      NIfTI, DICOM, NRRD or slices -> volumes
   tomovox data phantom DIR --cases 200 --seed 0      a synthetic data set in the published layout
@@ -82,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_predict(verbs)
     _add_score(verbs)
+    add_judge_verb(verbs)
     add_data_verbs(verbs)
     _add_ask(verbs)
     _add_ui(verbs)

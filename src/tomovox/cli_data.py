@@ -24,7 +24,8 @@ examples:
   tomovox data check M3D-Data
   tomovox data check M3D-Data --workers 8 --report problems.tsv
 
-Every row is read and every volume and mask opened. Exit code 0: no error (there may be warnings),
+Every row is read and every volume and mask opened. Negatives are rows whose mask shows nothing: the
+right answer says that it is not there. Exit code 0: no error (there may be warnings),
 1: at least one error, 2: DIR is no data tree.
 """
 
@@ -45,6 +46,18 @@ liver 60,160; lung -600,1500; spine 50,250; stroke 40,40. A centre below 0 needs
 --window=-600,1500. Without a window each volume's own least and greatest value become 0 and 1,
 as in the published data: HU are lost, so give one for CT.
 DST/prepared.tsv says what became of which image. The same command continues a stopped run.
+"""
+
+RAW_EXAMPLES = """\
+examples, and what SRC holds:
+  tomovox data prepare-seg M3D_Seg M3D-Data/M3D_Seg_npy            <data set>/<data set>.json,
+        <data set>/<case>/image.npy, mask_(C, X, Y, Z).npz; if there: dataset_info.json (else the
+        listings' labels name the classes), term_dictionary.json
+  tomovox data prepare-refseg M3D_RefSeg M3D-Data/M3D_RefSeg_npy   <case>/ct.nii.gz, mask.nii.gz,
+        text.json; if there: M3D_RefSeg.csv, M3D_RefSeg_test.csv
+
+A case that cannot be prepared is left out and listed in DST/not_prepared.tsv; the exit code is
+then 1. The same command continues a stopped run.
 """
 
 SAMPLE_EXAMPLES = """\
@@ -73,6 +86,8 @@ def add_data_verbs(verbs: Verbs) -> None:
     _add_phantom(kinds)
     _add_sample(kinds)
     _add_prepare(kinds)
+    _add_raw(kinds, "prepare-seg", "turn M3D-Seg as distributed into what training reads")
+    _add_raw(kinds, "prepare-refseg", "the same for M3D-RefSeg")
     _add_check(kinds)
 
 
@@ -148,6 +163,16 @@ def _add_prepare(kinds: Verbs) -> None:
     parser.set_defaults(handler=_prepare)
 
 
+def _add_raw(kinds: Verbs, verb: str, what: str) -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = kinds.add_parser(verb, help=what, epilog=RAW_EXAMPLES, formatter_class=raw)
+    parser.add_argument("source", type=Path, metavar="SRC")
+    parser.add_argument("target", type=Path, metavar="DST")
+    parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
+    parser.add_argument("--workers", type=_count, default=min(4, os.cpu_count() or 1))
+    parser.set_defaults(handler=_prepare_raw, verb=verb)
+
+
 def _add_check(kinds: Verbs) -> None:
     parser = kinds.add_parser(
         "check",
@@ -215,6 +240,20 @@ def _prepare(options: argparse.Namespace) -> int:
     return 1 if outcome.refused else 0
 
 
+def _prepare_raw(options: argparse.Namespace) -> int:
+    from tomovox.data.prepare import REFUSED
+    from tomovox.data.prepare_refseg import prepare_refseg
+    from tomovox.data.prepare_seg import prepare_seg
+
+    prepare = prepare_seg if options.verb == "prepare-seg" else prepare_refseg
+    with _progress("prepare") as progress:
+        outcome = prepare(options.source, options.target, options.shape, options.workers, progress)
+    counts = f"{outcome.prepared} cases prepared, {outcome.skipped} already there"
+    sys.stdout.write(f"{options.target}: {counts}, {len(outcome.refused)} faults\n")
+    _print_problems([str(fault) for fault in outcome.refused], f"{options.target / REFUSED}")
+    return 1 if outcome.refused else 0
+
+
 def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
@@ -225,10 +264,10 @@ def _check(options: argparse.Namespace) -> int:
     with _progress("check") as progress:
         report = check_tree(options.folder, progress, options.workers)
     table = Table("data set", "split")
-    for name in ("records", "volumes", "cases"):
+    for name in ("records", "negatives", "volumes", "cases"):
         table.add_column(name, justify="right")
     for row in report.counts:
-        figures = (row.records, row.volumes, row.cases)
+        figures = (row.records, row.negatives, row.volumes, row.cases)
         table.add_row(row.data_set, row.split, *(f"{number:,}" for number in figures))
     Console().print(table)
     if options.report:

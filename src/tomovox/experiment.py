@@ -6,7 +6,7 @@ where it stopped.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.console import Console
 from tomovox.cell import Cell, FitStage, keep_config, make_cell
 from tomovox.configuration import Config, merged, names_data_class, one_line, read_yaml
 from tomovox.data.experiment_data import DataSource
+from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.score import RESULTS, Row, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.left_out import left_out_notes
@@ -62,8 +63,10 @@ def read_experiment(path: Path) -> Experiment:
     except ArgumentError as error:
         raise TomovoxError(f"{path}: {one_line(str(error))}") from None
     experiment = Experiment(**vars(parsed))
-    if unknown := sorted(set(experiment.floors) - {"majority"}):
-        raise TomovoxError(f"{path}: unknown floors {', '.join(unknown)}; known: majority")
+    if unknown := sorted(set(experiment.floors) - set(FLOORS)):
+        raise TomovoxError(
+            f"{path}: unknown floors {', '.join(unknown)}; known: {', '.join(FLOORS)}"
+        )
     given = [name for name, value in vars(experiment.data).items() if value is not None]
     if len(given) != 1:
         raise TomovoxError(
@@ -102,9 +105,7 @@ class ExperimentRun:
             Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
         ]
         pending = [cell for cell in cells if not cell.done]
-        jobs += [
-            Job(c.name, make_retrieval if c.retrieval else make_cell, c, c.needs) for c in pending
-        ]
+        jobs += [Job(c.name, _maker(c), c, c.needs) for c in pending]
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
         do_all(jobs, given.processes, given.threads)
@@ -208,6 +209,13 @@ def table_console() -> Console:
     """Return a console that is wide enough for a table when nobody's terminal sets the width."""
     console = Console()
     return console if console.is_terminal else Console(width=110)
+
+
+def _maker(cell: Cell) -> Callable[[Cell], None]:
+    """Return what makes a cell: a dual encoder embeds, a floor counts, a model trains."""
+    if cell.retrieval:
+        return make_retrieval
+    return make_floor if cell.floor else make_cell
 
 
 def _class_of(cell: Cell) -> Any:

@@ -5,6 +5,8 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,18 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
 from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
+from tomovox.metrics.choice_columns import COPY
 from tomovox.metrics.masks import write_mask_file
+from tomovox.models.base import VolumeLM
 from tomovox.progress import say
 from tomovox.schema import (
+    LETTERS,
     PREDICTIONS,
     Batch,
     Generated,
     Prediction,
     Record,
+    Task,
     TomovoxError,
     read_predictions,
     to_line,
@@ -35,7 +41,7 @@ MASKS = "masks"
 
 def answer_all(
     folder: Path,
-    model: LightningModule,
+    model: VolumeLM,
     datamodule: M3DDataModule,
     trainer_arguments: Mapping[str, Any],
     name: str,
@@ -54,6 +60,8 @@ def answer_all(
         return
     list_left_out(folder, datamodule)
     datamodule.skip(answered(folder, studies))
+    if datamodule.choice_likelihood:
+        model.choice_answers = partial(choice_answers, datamodule.template)
     kept = ("accelerator", "precision", "enable_progress_bar")
     try:
         trainer = Trainer(
@@ -81,6 +89,26 @@ def list_left_out(folder: Path, datamodule: M3DDataModule) -> None:
             f"[yellow]left out[/yellow], their volumes cannot be read: {in_words(counts)} records; "
             f"see {folder / LEFT_OUT}"
         )
+
+
+def choice_answers(template: Template, record: Record) -> list[list[int]]:
+    """Return the ids of the answer with each choice, written as the reference is, end token too.
+
+    None of other tasks' records and of a question that is asked again in another order. Raises
+    TomovoxError when an answer does not fit: a cut one would be too likely.
+    """
+    if record.task != Task.VQA_CLOSED or COPY.fullmatch(record.id):
+        return []
+    eos, answers = template.vocabulary().eos, []
+    for letter, choice in zip(LETTERS, record.choices, strict=False):
+        said = replace(record, reference=f"{letter}. {choice}")
+        answers.append(template.encode(said, answer=True).answer_ids)
+        if answers[-1][-1:] != [eos]:
+            raise TomovoxError(
+                f"record {record.id}: choice {letter} does not end within max_length; raise "
+                f"max_length of the template"
+            )
+    return answers
 
 
 def _check_same(path: Path, records: Sequence[Record]) -> None:
@@ -127,6 +155,9 @@ class PredictionWriter(BasePredictionWriter):
             )
         ]
         keep_masks(self.folder, answers, prediction, batch)
+        if prediction.choice_logprobs is not None:
+            for answer, found in zip(answers, prediction.choice_logprobs, strict=True):
+                answer.choice_logprobs = tuple(round(logprob, 6) for logprob in found)
         lines = [to_line(answer) for answer in answers]
         append_lines(self.folder / PARTIAL, lines)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -150,9 +181,14 @@ def keep_masks(folder: Path, answers: Sequence[Prediction], said: Generated, bat
         answer, p = answers[int(row)], logits.float().sigmoid()
         sums = (p.sum(), true.sum(), p[true].sum())
         answer.soft = tuple(round(float(s), 4) for s in sums)
-        answer.mask = f"{MASKS}/{answer.id.replace('/', '-')}.npz"
+        answer.mask = mask_name(answer.id)
         drawn = (p > 0.5)[0].cpu().numpy()
         write_mask_file(folder / answer.mask, drawn, true[0].cpu().numpy())
+
+
+def mask_name(record: str) -> str:
+    """Return where a RUN folder keeps the masks of a record."""
+    return f"{MASKS}/{record.replace('/', '-')}.npz"
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:

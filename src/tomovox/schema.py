@@ -187,12 +187,14 @@ class Generated:
     """Continuations of one batch: ids after the prompt, padded after the end with `pad`.
 
     `mask_logits` are the masks drawn for the batch's `mask_rows`, -inf everywhere where the answer
-    has no [SEG]; None from a model that cannot draw.
+    has no [SEG]; None from a model that cannot draw. `choice_logprobs` are, per question, the
+    log-likelihoods of the answers with its choices, empty where none were scored.
     """
 
     ids: Int[Tensor, "b t"]
     slice_scores: Float[Tensor, "b n"] | None = None
     mask_logits: Float[Tensor, "m 1 D H W"] | None = None
+    choice_logprobs: list[list[float]] | None = None
 
 
 @dataclass(slots=True)

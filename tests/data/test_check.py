@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from tomovox.data.check import Report, SplitCount, check_tree
+from tomovox.data.check import check_tree
+from tomovox.data.check_report import Report, SplitCount
 from tomovox.data.records import read_vqa
 from tomovox.schema import Task, TomovoxError
 
@@ -51,7 +52,7 @@ def test_splits_are_counted(m3d):
         SplitCount("M3D-Cap", "test", 1, 1, 1),
         SplitCount("M3D-VQA", "test", 3, 1, 1),
         SplitCount("M3D-VQA", "train", 9, 3, 3),
-        SplitCount("M3D-Seg 0001", "train", 1, 1, 1),
+        SplitCount("M3D-Seg 0001", "train", 1, 1, 1, negatives=1),
     ]
 
 
@@ -66,14 +67,6 @@ def test_every_file_is_opened_once(m3d, workers):
 def test_a_folder_without_data_is_refused(m3d):
     with pytest.raises(TomovoxError, match="no data tree"):
         check_tree(m3d.root)
-
-
-def test_the_table_has_a_line_a_problem(m3d):
-    m3d.fill(train=2)
-    (m3d.root / m3d.image(1)).unlink()
-    head, line = check_tree(m3d.root).table().splitlines()
-    assert head == "severity\tplace\twhat\twhat to do"
-    assert line.startswith("error\t") and line.count("\t") == 3
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -231,3 +224,27 @@ def test_a_mask_of_the_image_or_of_one_voxel_fits(m3d, mask):
 def test_a_mask_that_does_not_fit_is_an_error(m3d, mask):
     with_seg(m3d.fill(train=1), mask_0=mask)
     assert "mask_0.npy" in only(check_tree(m3d.root))
+
+
+# ---- negatives and descriptions --------------------------------------------------------------
+
+
+def test_masks_that_show_nothing_are_counted(m3d):
+    masks = {"mask_0": np.zeros((1, 1, 1, 1), bool), "mask_1": np.ones(SHAPE, bool)}
+    with_seg(m3d.fill(train=1), **masks)
+    assert check_tree(m3d.root).counts[-1] == SplitCount("M3D-Seg 0001", "train", 2, 1, 1, 1)
+
+
+def test_a_class_without_a_description_is_an_error(m3d):
+    with_seg(m3d.fill(train=1))
+    m3d.write_text("M3D_Seg_npy/term_dictionary.json", '{"mass": ["A lump."]}')
+    assert "no description of 'cyst'" in only(check_tree(m3d.root))
+
+
+def test_descriptions_of_no_class_are_one_warning(m3d):
+    with_seg(m3d.fill(train=1))
+    terms = {name: ["Some words."] for name in ("cyst", "mass", "kyst", "mas")}
+    m3d.write_text("M3D_Seg_npy/term_dictionary.json", json.dumps(terms))
+    assert "2 names that are no class of any data set: 'kyst', 'mas'" in only(
+        check_tree(m3d.root), "warning"
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tomovox.judge import score as judged
+from tomovox.judge.llm_verdicts import Verdict, to_verdict_line, verdict_key
 from tomovox.judge.score import ALL, MACRO, score, score_run
 from tomovox.metrics import catalogue
 from tomovox.metrics.catalogue import METRICS
@@ -78,6 +79,20 @@ def row(rows, task, kind, metric, protocol):
 def test_closed_questions_are_counted_by_type_and_protocol(kind, metric, protocol, value, n):
     found = row(score(PREDICTIONS).rows, "vqa_closed", kind, metric, protocol)
     assert (found["value"], found["n"]) == (value, n)
+
+
+def test_a_question_asked_again_in_other_orders_counts_once():
+    moved = [(*CHOICES[i:], *CHOICES[:i]) for i in (1, 2, 3)]
+    copies = [
+        replace(closed(0, "A"), id=f"vqa_closed/000~{i}", choices=choices, reference=f"{letter}.")
+        for i, (choices, letter) in enumerate(zip(moved, "ADC", strict=True), 1)
+    ]
+    before, after = score(PREDICTIONS), score([*PREDICTIONS, *copies])
+    new = [r for r in after.rows if r not in before.rows]
+    assert {r["metric"] for r in new} == {"consistency", "accuracy_all_orders"}
+    assert row(new, "vqa_closed", ALL, "consistency", "standard")["n"] == 1
+    assert [r for r in after.rows if r not in new] == before.rows
+    assert not [sample for sample in after.samples if "~" in sample["id"]]
 
 
 def test_the_order_of_the_file_does_not_matter():
@@ -213,6 +228,7 @@ def test_a_run_is_written_with_samples_rows_and_versions(tmp_path):
     assert [json.loads(line) for line in samples] == scores.samples
     assert results["rows"] == scores.rows
     assert results["versions"]["sacrebleu"] and results["python"].count(".") == 2
+    assert results["primary"] == {"report": "rougeL.standard", "vqa_closed": "accuracy.standard"}
     assert results["signatures"]["bleu4.standard"] == METRICS["bleu4.standard"].signature()
 
 
@@ -230,3 +246,38 @@ def test_scoring_twice_writes_the_same_bytes(tmp_path):
 def test_a_run_without_predictions_is_an_error(tmp_path):
     with pytest.raises(TomovoxError, match=r"predictions\.jsonl: cannot be read"):
         score_run(tmp_path)
+
+
+def write_judged(folder, scores):
+    """Write the reports of PREDICTIONS and a verdict on each of them."""
+    reports = [p for p in PREDICTIONS if p.task == Task.REPORT]
+    lines = "".join(to_line(p) + "\n" for p in PREDICTIONS)
+    (folder / "predictions.jsonl").write_text(lines, encoding="utf-8")
+    verdicts = [
+        Verdict(p.id, verdict_key(p, "p", "judge"), value, "reply", "p", "judge", "judge-1")
+        for p, value in zip(reports, scores, strict=True)
+    ]
+    lines = "".join(to_verdict_line(verdict) + "\n" for verdict in verdicts)
+    (folder / "judge-judge.jsonl").write_text(lines, encoding="utf-8")
+
+
+def test_verdicts_of_a_language_model_give_rows_of_their_own(tmp_path):
+    write_judged(tmp_path, [40.0, None])
+    rows = score_run(tmp_path).rows
+    value, parsed = (
+        row(rows, "report", ALL, metric, "standard") for metric in ("llm_judge", "llm_judge_parsed")
+    )
+    assert (value["value"], value["n"]) == (0.4, 1)
+    assert (parsed["value"], parsed["n"]) == (0.5, 2)
+
+
+def test_replies_without_any_score_give_no_value(tmp_path):
+    write_judged(tmp_path, [None, None])
+    found = {r["metric"]: r["value"] for r in score_run(tmp_path).rows}
+    assert "llm_judge" not in found and found["llm_judge_parsed"] == 0.0
+
+
+def test_a_run_that_was_not_judged_has_the_rows_it_had(tmp_path):
+    write_judged(tmp_path, [40.0, 60.0])
+    (tmp_path / "judge-judge.jsonl").unlink()
+    assert score_run(tmp_path) == score(PREDICTIONS)

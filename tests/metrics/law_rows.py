@@ -1,5 +1,6 @@
 """Answers to try the laws of all metrics on: perfect, exchanged and silent ones, for every task."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,24 @@ def _answers(task, folder, said_of):
             row.soft = (float(drawn.sum()), float(true.sum()), float((drawn & true).sum()))
         if task == Task.RETRIEVAL:
             row.volume_embedding, row.text_embedding = map(encode_embedding, (vector, other))
+    if task == Task.VQA_CLOSED:
+        for row, logprobs in zip(rows, said_of(list(99 * np.eye(4) - 100)), strict=True):
+            row.choice_logprobs = tuple(logprobs.tolist())
+        return [one for row in rows for one in (row, *(_moved(row, i) for i in (1, 2, 3)))]
     return rows
+
+
+def _moved(row: Prediction, first: int) -> Prediction:
+    """Return the same answer to a question whose choices begin with another one."""
+    choices = (*CHOICES[first:], *CHOICES[:first])
+    reference, text = (
+        written and f"{'ABCD'[choices.index(written[3:])]}. {written[3:]}"
+        for written in (row.reference, row.text)
+    )
+    name = f"{row.id}~{first}"
+    return replace(
+        row, id=name, reference=reference, text=text, choices=choices, choice_logprobs=()
+    )
 
 
 def _masks(count: int) -> list[np.ndarray]:

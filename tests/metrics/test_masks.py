@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from tomovox.metrics import masks
-from tomovox.metrics.masks import read_mask_file, write_mask_file
+from tomovox.metrics.masks import (
+    Overlap,
+    dice_of,
+    read_mask_file,
+    surface_dice_1,
+    surface_dice_2,
+    write_mask_file,
+)
 from tomovox.schema import Prediction, Task, TomovoxError
 
 GOLDEN = json.loads((Path(__file__).parent / "mask_metrics.json").read_text(encoding="utf-8"))
@@ -164,3 +171,9 @@ def test_a_record_without_masks_among_others_is_named(tmp_path):
 def test_sums_that_are_missing_or_none_name_the_record(tmp_path, soft):
     with pytest.raises(TomovoxError, match=r"^r1: .*predict again"):
         masks.soft_dices([record(tmp_path), record(tmp_path, "r1", soft=soft)])
+
+
+def test_a_negative_leaves_dice_and_surface_dice_alone():
+    """A model that never draws would else be right wherever nothing is to be seen."""
+    nothing = Overlap(dice=1.0, surface_dice=(1.0, 1.0), drew=False, negative=True)
+    assert [f(nothing) for f in (dice_of, surface_dice_1, surface_dice_2)] == [None] * 3

@@ -4,9 +4,11 @@ import pytest
 import torch
 from released_models import lamed, published
 from safetensors.torch import save_file
+from tiny_models import vision3d
 
 from tomovox.models.released_inspect import gaps, inspect_released
 from tomovox.models.released_names import M3D_LAMED
+from tomovox.models.vit3d import ViT3D
 from tomovox.schema import TomovoxError
 
 
@@ -75,3 +77,8 @@ def test_a_key_that_the_system_does_not_have_is_strange(tmp_path):
 def test_a_checkpoint_of_no_known_system_is_refused(tmp_path):
     with pytest.raises(TomovoxError, match=r"keys of no known system, such as a.weight"):
         written(tmp_path, {"a.weight": torch.ones(1)})
+
+
+def test_an_encoder_of_the_tiny_scale_lacks_nothing(tmp_path):
+    encoder = ViT3D(vision3d(stem="conv"))
+    assert written(tmp_path, encoder.state_dict()).gaps == []

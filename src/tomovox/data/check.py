@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tomovox.data.check_seg import SEG, SegEntry, seg_codes, seg_entries
+from tomovox.data.check_masks import Mask, is_negative
+from tomovox.data.check_report import Problem, Report, SplitCount
+from tomovox.data.check_seg import SEG, check_terms, seg_codes, seg_entries
 from tomovox.data.faults import DataFault, Faults
 from tomovox.data.records import (
     CAP_FILE,
@@ -24,7 +26,9 @@ from tomovox.data.records import (
     cap_splits,
     read_records,
 )
-from tomovox.data.volumes import read_mask, read_volume
+from tomovox.data.refseg_records import FILES, REFSEG, read_refseg
+from tomovox.data.seg_records import TERMS
+from tomovox.data.volumes import read_volume
 from tomovox.schema import Record, Task, TomovoxError
 
 Progress = Callable[[int, int], None]
@@ -36,66 +40,28 @@ PARENTS = {
 """Published splits that are another one's rows, and the one whose patients they may share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One line of the report; severity is `error` (it cannot be used) or `warning`."""
-
-    severity: str
-    place: str
-    what: str
-    remedy: str
-
-    def line(self) -> str:
-        """Return the four parts, each without tabs or line breaks, parted by tabs."""
-        parts = (self.severity, self.place, self.what, self.remedy)
-        return "\t".join(" ".join(part.split()) for part in parts)
-
-
-@dataclass(frozen=True, slots=True)
-class SplitCount:
-    """What a split of a data set holds: readable rows, distinct volumes and distinct cases."""
-
-    data_set: str
-    split: str
-    records: int
-    volumes: int
-    cases: int
-
-
-@dataclass
-class Report:
-    """The splits of a tree and its problems, errors first."""
-
-    counts: list[SplitCount] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def errors(self) -> int:
-        """Number of problems that are errors."""
-        return sum(problem.severity == "error" for problem in self.problems)
-
-    def table(self) -> str:
-        """Return all problems as tab-separated text with a first line of names."""
-        head = "severity\tplace\twhat\twhat to do\n"
-        return head + "".join(f"{problem.line()}\n" for problem in self.problems)
-
-
 def check_tree(root: Path, progress: Progress | None = None, workers: int = 1) -> Report:
     """Read every row, volume and mask below a data root and report what is wrong with them.
 
-    Each file is opened once, `workers` at a time; `progress` is called with (files done, files in
-    all). Raises TomovoxError only when `root` holds none of M3D-Cap, M3D-VQA and M3D-Seg.
+    Each volume and mask is read once, `workers` at a time, a file of labels once for each of them;
+    `progress` is called with (done, in all). Raises TomovoxError only when `root` holds none of
+    M3D-Cap, M3D-VQA, M3D-Seg and M3D-RefSeg.
     """
     root = Path(root)
     check = _Check(root)
-    found = [check.cap(), check.vqa(), check.seg()]
+    found = [check.cap(), check.vqa(), check.seg(), check.refseg()]
     if not any(found):
         raise TomovoxError(
-            f"{root}: no data tree: neither {CAP_FILE} nor M3D-VQA/*.csv nor {SEG} is there; "
-            f"give the folder that holds them, or make one (tomovox data phantom)"
+            f"{root}: no data tree: neither {CAP_FILE} nor M3D-VQA/*.csv nor {SEG} nor {REFSEG} is "
+            f"there; give the folder that holds them, or make one (tomovox data phantom)"
         )
     check.files(progress, workers)
     check.across_splits()
+    negatives = check.negatives
+    check.report.counts = [
+        replace(count, negatives=negatives[count.data_set, count.split])
+        for count in check.report.counts
+    ]
     errors = [Problem("error", f.place, f.what, f.remedy) for f in check.faults.found]
     check.report.problems[:0] = errors
     return check.report
@@ -109,7 +75,8 @@ class _Check:
         self.report = Report()
         self.faults = Faults(collect=True)  # what keeps a row or file from being used
         self.volumes: dict[str, str] = {}  # volume -> the first record that names it
-        self.masks: list[SegEntry] = []
+        self.masks: dict[Mask, list[tuple[str, str]]] = defaultdict(list)  # -> (data, split)
+        self.negatives: Counter[tuple[str, str]] = Counter()
         self.ids: set[str] = set()
         self.cases: dict[tuple[str, str], set[str]] = defaultdict(set)  # (data, case) -> splits
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -147,7 +114,9 @@ class _Check:
 
     def seg(self) -> bool:
         """Read the listings of M3D-Seg; return whether it is there."""
-        for code, names in seg_codes(self.root, self.faults).items():
+        classes: dict[str, str] = {}
+        codes = seg_codes(self.root, self.faults)
+        for code, names in codes.items():
             entries = seg_entries(self.root, code, names, self.faults)
             for split in dict.fromkeys(entry.split for entry in entries):
                 own = [entry for entry in entries if entry.split == split]
@@ -158,8 +127,34 @@ class _Check:
                 self.repeated((e.place, (e.image, e.label)) for e in own)
             for entry in entries:
                 self.cases["M3D-Seg", str(Path(entry.image).parent)].add(entry.split)
-            self.masks += entries
+                mask = Mask(self.root / SEG, entry.image, entry.label, 0, entry.place)
+                self.masks[mask].append((f"M3D-Seg {code}", entry.split))
+                classes.setdefault(entry.structure, f"{code}/{code}.json")
+        path = self.root / SEG / TERMS
+        if codes and path.exists():
+            known = {name for names in codes.values() for name in names}
+            if unknown := check_terms(path, known, classes, self.faults):
+                some = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+                what = f"describes {len(unknown)} names that are no class of any data set: {some}"
+                self.warn(str(path), what, "name them as dataset_info.json does, or remove them")
         return (self.root / SEG).is_dir()
+
+    def refseg(self) -> bool:
+        """Read M3D-RefSeg; return whether it is there."""
+        folder = self.root / REFSEG
+        if not folder.is_dir():
+            return False
+        splits = [split for split, name in FILES.items() if (folder / name).exists()]
+        if not splits:
+            what = f"holds neither {' nor '.join(FILES.values())}"
+            self.faults.add(DataFault(str(folder), what, "download the file of questions"))
+        for split in splits:
+            records = read_refseg(self.root, split, self.faults)
+            self.count("M3D-RefSeg", split, records, patients="M3D-RefSeg")
+            for r in records:
+                mask = Mask(self.root, r.volumes[0], r.mask, r.mask_label, r.id)
+                self.masks[mask].append(("M3D-RefSeg", split))
+        return True
 
     def records(self, task: Task, split: str) -> list[Record]:
         """Return the readable records of a split."""
@@ -169,8 +164,17 @@ class _Check:
             self.faults.add(fault)
             return []
 
-    def count(self, data_set: str, split: str, records: list[Record]) -> None:
-        """Note a split's records: their volumes to open, their ids, cases and repetitions."""
+    def count(
+        self,
+        data_set: str,
+        split: str,
+        records: list[Record],
+        patients: str = "M3D-Cap and M3D-VQA",
+    ) -> None:
+        """Note a split's records: their volumes to open, their ids, cases and repetitions.
+
+        `patients` names the data sets that share theirs.
+        """
         volumes = {volume for record in records for volume in record.volumes}
         cases = {record.case for record in records}
         self.report.counts.append(
@@ -182,14 +186,14 @@ class _Check:
                 remedy = "keep one of the splits 'val' and 'validation'"
                 self.faults.add(DataFault(f"{self.root}: {record.id}", what, remedy))
             self.ids.add(record.id)
-            self.cases["M3D-Cap and M3D-VQA", record.case].add(PARENTS.get(split, split))
+            self.cases[patients, record.case].add(PARENTS.get(split, split))
             for volume in record.volumes:
                 self.volumes.setdefault(volume, record.id)
-        # A report is asked for once per volume, a question once per wording and choices.
-        keys = (
-            (r.id, r.volumes if r.task == Task.REPORT else (r.volumes, r.question, r.reference))
-            for r in records
-        )
+        # A report is asked for once per volume, a question once per wording, choices and finding.
+        keys: list[tuple[str, object]] = []
+        for r in records:
+            asked = () if r.task == Task.REPORT else (r.question, r.reference, r.mask_label)
+            keys.append((r.id, (r.volumes, *asked)))
         self.repeated(keys)
 
     def repeated(self, rows: Iterable[tuple[str, object]]) -> None:
@@ -202,30 +206,42 @@ class _Check:
 
     def files(self, progress: Progress | None, workers: int) -> None:
         """Open every volume once, then every mask beside its image's shape."""
-        seg = self.root / SEG
-        images = {entry.image: entry.place for entry in reversed(self.masks)}
-        jobs = [(self.root, volume, place) for volume, place in self.volumes.items()]
-        jobs += [(seg, image, place) for image, place in images.items()]
-        total, done = len(jobs) + len(self.masks), 0
-        shapes: dict[str, tuple[int, ...]] = {}
+        images = {(self.root, volume): place for volume, place in self.volumes.items()}
+        for mask in self.masks:
+            images.setdefault((mask.folder, mask.image), mask.place)
+        total, done = len(images) + len(self.masks), 0
+        shapes: dict[tuple[Path, str], tuple[int, ...]] = {}
         with ThreadPoolExecutor(workers) as pool:
-            for (folder, relative, _), shape in zip(jobs, pool.map(_shape_of, jobs), strict=True):
+            found = pool.map(_shape_of, images.items())
+            for image, shape in zip(images, found, strict=True):
                 done += 1
                 if isinstance(shape, DataFault):
                     self.faults.add(shape)
-                elif folder == seg:
-                    shapes[relative] = shape
                 else:
-                    self.shapes[relative] = shape
+                    shapes[image] = shape
                 if progress:
                     progress(done, total)
-            checks = [(seg, entry, shapes.get(entry.image)) for entry in self.masks]
-            for fault in pool.map(_mask_fault, checks):
+            beside = [shapes.get((mask.folder, mask.image)) for mask in self.masks]
+            results = pool.map(is_negative, self.masks, beside)
+            for mask, result in zip(self.masks, results, strict=True):
                 done += 1
-                if fault:
-                    self.faults.add(fault)
+                if isinstance(result, DataFault):
+                    self.faults.add(result)
+                elif result:
+                    self.negative(mask)
                 if progress:
                     progress(done, total)
+        self.shapes = {name: shape for (root, name), shape in shapes.items() if root == self.root}
+
+    def negative(self, mask: Mask) -> None:
+        """Count the rows of a mask that shows nothing; warn where a file lacks their label."""
+        rows = self.masks[mask]
+        self.negatives.update(rows)
+        if mask.label:
+            what = (
+                f"{mask.path!r} holds no voxel of Mask_ID {mask.label}, which {len(rows)} rows ask"
+            )
+            self.warn(mask.place, what, "remove them, or mend Mask_ID")
 
     def across_splits(self) -> None:
         """Warn of patients in two splits and of volumes of several sizes."""
@@ -250,19 +266,9 @@ class _Check:
         self.report.problems.append(Problem("warning", place, what, remedy))
 
 
-def _shape_of(job: tuple[Path, str, str]) -> tuple[int, ...] | DataFault:
-    root, relative, place = job
+def _shape_of(job: tuple[tuple[Path, str], str]) -> tuple[int, ...] | DataFault:
+    (root, relative), place = job
     try:
         return tuple(np.shape(read_volume(root, relative, place)))
     except DataFault as fault:
         return fault
-
-
-def _mask_fault(job: tuple[Path, SegEntry, tuple[int, ...] | None]) -> DataFault | None:
-    root, entry, shape = job
-    try:
-        # A mask whose image cannot be read is only held against itself.
-        read_mask(root, entry.label, shape, entry.place)
-    except DataFault as fault:
-        return fault
-    return None

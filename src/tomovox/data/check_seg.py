@@ -1,9 +1,9 @@
-"""Which masks does M3D-Seg list for which images, and which of its entries cannot be read?"""
+"""Which masks does M3D-Seg list for which images, and what of its files cannot be used?"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from tomovox.data.published_files import read_json
 from tomovox.data.volumes import resolve_inside
 
 SEG = "M3D_Seg_npy"
+INFO = "dataset_info.json"
 SEG_SPLITS = ("train", "test")
 MEND = "give the file of M3D-Seg"
 
@@ -36,7 +37,7 @@ def seg_codes(root: Path, faults: Faults) -> dict[str, list[str]]:
     folder = Path(root) / SEG
     if not folder.is_dir():
         return {}
-    path = folder / "dataset_info.json"
+    path = folder / INFO
     try:
         if not path.exists():
             remedy = 'write it: {"<data set>": ["<class of mask_0.npy>", ...]}'
@@ -100,8 +101,35 @@ def _entry(path: Path, split: str, number: int, row: object, names: list[str]) -
         raise DataFault(
             place,
             f"{label!r} is not mask_<class>.npy with a class below {len(names)}",
-            "name the mask by its place in dataset_info.json",
+            f"name the mask by its place in {INFO}",
         )
     structure = names[int(of_class[1])]
     image, label = str(PurePosixPath(image)), str(PurePosixPath(label))
     return SegEntry(split, number, image, label, structure, place)
+
+
+def check_terms(
+    path: Path, known: Collection[str], listed: Mapping[str, str], faults: Faults
+) -> list[str]:
+    """Return the names that term_dictionary.json describes though no class in `known` has them.
+
+    `listed` are the classes that masks are listed of, each with its listing. One of them without a
+    description, and a name with an empty list, go to `faults`.
+    """
+    try:
+        terms = read_json(path)
+        if not isinstance(terms, dict):
+            raise DataFault(str(path), "not an object of lists of descriptions", MEND)
+    except DataFault as fault:
+        faults.add(fault)
+        return []
+    for name, texts in terms.items():
+        whole = isinstance(texts, list) and all(isinstance(t, str) and t.strip() for t in texts)
+        if not (texts and whole):
+            what = f"the descriptions of {name!r} are {'no texts' if texts else 'an empty list'}"
+            faults.add(DataFault(str(path), what, "give some, or remove the name"))
+    for name, listing in listed.items():
+        if name not in terms:
+            what = f"no description of {name!r}, a class of {listing}"
+            faults.add(DataFault(str(path), what, "add one there"))
+    return [name for name in terms if name not in known]

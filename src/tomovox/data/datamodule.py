@@ -21,11 +21,12 @@ from tomovox.data.dataset import (
     collate_studies,
     move_batch,
 )
+from tomovox.data.permuted import in_every_order
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
 from tomovox.data.records import read_records
 from tomovox.data.tokenizer import build_word_tokenizer
-from tomovox.schema import Batch, Record, Task, TomovoxError, Vocabulary
+from tomovox.schema import LETTERS, Batch, Record, Task, TomovoxError, Vocabulary
 
 TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
 FROM_MASKS = (
@@ -61,6 +62,9 @@ class M3DDataModule(LightningDataModule):
             falsify the plane, and left and right, that questions and reports name.
         on_bad_volume: 'raise' on an unreadable volume, or 'list': check all volumes in setup and
             leave out the questions of the bad ones; nothing is put in their place (`left_out`).
+        permutations: how often a closed question is predicted again with its choices moved: 3 times
+            is every cyclic order, which consistency is measured over, 0 never.
+        choice_likelihood: predict, beside what is said, the log-likelihood of each choice.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class M3DDataModule(LightningDataModule):
         prompts: str | None = None,
         augment: bool = False,
         on_bad_volume: OnBadVolume = "raise",
+        permutations: int = 0,
+        choice_likelihood: bool = False,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -99,6 +105,8 @@ class M3DDataModule(LightningDataModule):
         self.prompts = None if prompts is None else Path(prompts)
         self.augment = augment
         self.on_bad_volume: OnBadVolume = on_bad_volume
+        self.permutations = permutations
+        self.choice_likelihood = choice_likelihood
         self._datasets: dict[str, StudyDataset] = {}
         self._skipped: frozenset[str] = frozenset()
         self._training: list[Record] | None = None
@@ -217,6 +225,11 @@ class M3DDataModule(LightningDataModule):
         for name in ("num_workers", "seed"):
             if getattr(self, name) < 0:
                 raise TomovoxError(f"data.{name} is {getattr(self, name)}; it must not be negative")
+        if self.permutations not in (0, len(LETTERS) - 1):
+            raise TomovoxError(
+                f"data.permutations is {self.permutations}; give {len(LETTERS) - 1} for every "
+                f"cyclic order, or 0"
+            )
 
     def _dataset(self, name: str) -> StudyDataset:
         if name == "train":
@@ -234,6 +247,7 @@ class M3DDataModule(LightningDataModule):
             records = self._records({t: self.val_split for t in self.tasks if t not in FROM_MASKS})
         else:
             records = self._records({t: self.splits.get(t, self.test_split) for t in self.tasks})
+            records = in_every_order(records) if self.permutations else records
         return StudyDataset(self.root, records, limit=self.limit, on_bad_volume=self.on_bad_volume)
 
     def train_records(self) -> list[Record]:

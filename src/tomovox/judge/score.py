@@ -1,7 +1,7 @@
 """How well did a run answer? From predictions to one value per record and one row per table cell.
 
-Everything here is a pure function of predictions.jsonl: it can be repeated years later, on a
-laptop, without the model.
+Everything here is a pure function of predictions.jsonl, and of the verdicts of a language model
+where a run has them: it can be repeated years later, on a laptop, without any model.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any, NotRequired, TypedDict
 
+from tomovox.judge.llm_verdicts import llm_metrics
+from tomovox.judge.protocols import task_protocol
 from tomovox.left_out import count_left_out
 from tomovox.metrics.catalogue import metrics_of
+from tomovox.metrics.choice_columns import copied_question
 from tomovox.metrics.metric import Contribution, Metric
 from tomovox.metrics.resources import Unavailable
 from tomovox.schema import (
@@ -61,9 +65,10 @@ class Row(TypedDict):
 
 
 class Sample(TypedDict):
-    """What one record contributes to METRICS["name.protocol"]: a `value`, or `counts` to be added.
+    """What one record contributes to a metric: a `value`, or `counts` to be added.
 
-    `over` of that metric makes one number of many. A record that does not count has no sample.
+    `over` of METRICS["name.protocol"] makes one number of many; for a name that is not there it is
+    the mean. A record that does not count has no sample.
     """
 
     id: str
@@ -88,8 +93,10 @@ class Scores:
     unscored: dict[str, int] = field(default_factory=dict)
 
 
-def score(predictions: Iterable[Prediction], folder: Path = Path()) -> Scores:
-    """Score predictions with every metric of their task, in both protocols.
+def score(
+    predictions: Iterable[Prediction], folder: Path = Path(), more: Sequence[Metric] = ()
+) -> Scores:
+    """Score predictions with every metric of their task, in both protocols, and then with `more`.
 
     `folder` is where their mask files lie. Rows are made for all records of a task, for each
     question type, and for the unweighted mean of the types where there are several; their order,
@@ -105,7 +112,8 @@ def score(predictions: Iterable[Prediction], folder: Path = Path()) -> Scores:
         records = sorted(by_task.get(task, []), key=lambda record: record.id)
         before = len(scores.rows)
         if records:
-            _score_task(records, list(metrics_of(task).values()), scores)
+            metrics = [*metrics_of(task).values(), *(m for m in more if task in m.tasks)]
+            _score_task(records, metrics, scores)
         if records and len(scores.rows) == before:
             scores.unscored[str(task)] = len(records)
     return scores
@@ -113,12 +121,13 @@ def score(predictions: Iterable[Prediction], folder: Path = Path()) -> Scores:
 
 def score_run(folder: Path) -> Scores:
     """Score folder/predictions.jsonl; write folder/scores.jsonl and folder/results.json, whole or
-    not.
+    not. Verdicts of a language model that lie in the folder are scored too.
 
-    Raises TomovoxError when the predictions are missing, or a line or mask of them is bad.
+    Raises TomovoxError when the predictions are missing, or a line, mask or verdict is bad.
     """
     source = folder / PREDICTIONS
-    scores = score(read_predictions(source), folder)
+    predictions = list(read_predictions(source))
+    scores = score(predictions, folder, llm_metrics(folder, predictions))
     lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in scores.samples)
     write_atomically(folder / SAMPLES, "".join(lines))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -129,16 +138,18 @@ def score_run(folder: Path) -> Scores:
 def results_json(
     scores: Scores, predictions_sha256: str = "", left_out: dict[str, int] | None = None
 ) -> str:
-    """Return results.json: rows, signatures, and the versions that computed them.
+    """Return results.json: rows, signatures, primary metrics and the versions that computed them.
 
     `left_out` counts the records of each split whose volumes could not be read.
     """
+    tasks = dict.fromkeys(row["task"] for row in scores.rows)
     signatures = {f"{row['metric']}.{row['protocol']}": row["signature"] for row in scores.rows}
     content: dict[str, Any] = {
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in LIBRARIES},
         "predictions_sha256": predictions_sha256,
         "signatures": dict(sorted(signatures.items())),
+        "primary": {task: task_protocol(Task(task)).primary for task in tasks},
         "unscored": scores.unscored,
         "left_out": left_out or {},
         "rows": scores.rows,
@@ -157,6 +168,9 @@ def _with_mask_in(folder: Path, prediction: Prediction) -> Prediction:
 
 
 def _score_task(records: Sequence[Prediction], metrics: Sequence[Metric], scores: Scores) -> None:
+    # A question asked again says something of the first one alone: it is measured, never counted.
+    counts = [copied_question(record) is None for record in records]
+    counted = list(compress(records, counts))
     # Metrics of a family, and both protocols, may share a measurement: it is made once.
     measured: dict[Any, Sequence[Any] | Unavailable] = {}
     for metric in metrics:
@@ -164,11 +178,11 @@ def _score_task(records: Sequence[Prediction], metrics: Sequence[Metric], scores
             measured[metric.measure] = _try(metric, records)
         found = measured[metric.measure]
         if isinstance(found, Unavailable):
-            scores.rows += _rows(records, metric, found)
+            scores.rows += _rows(counted, metric, found)
         else:
-            contributions = [metric.part(measurement) for measurement in found]
-            scores.rows += _rows(records, metric, contributions)
-            scores.samples += _samples(records, metric, contributions)
+            contributions = [metric.part(measurement) for measurement in compress(found, counts)]
+            scores.rows += _rows(counted, metric, contributions)
+            scores.samples += _samples(counted, metric, contributions)
 
 
 def _try(metric: Metric, records: Sequence[Prediction]) -> Sequence[Any] | Unavailable:

@@ -4,13 +4,19 @@ Two protocols are kept apart: `m3d` is what the published code of M3D-Bench comp
 what the name means elsewhere. The columns of a family stand in the file of that family.
 """
 
+from tomovox.metrics.choice_columns import CHOICE_METRICS
 from tomovox.metrics.metric import Metric
 from tomovox.metrics.place_columns import PLACE_METRICS
 from tomovox.metrics.retrieval_columns import PAIR_METRICS
 from tomovox.metrics.text_columns import TEXT_METRICS
 from tomovox.schema import Task
 
-METRICS: dict[str, Metric] = {**TEXT_METRICS, **PLACE_METRICS, **PAIR_METRICS}
+METRICS: dict[str, Metric] = {
+    **TEXT_METRICS,
+    **CHOICE_METRICS,
+    **PLACE_METRICS,
+    **PAIR_METRICS,
+}
 """Every metric by "name.protocol", in the order of tables."""
 
 

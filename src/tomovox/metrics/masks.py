@@ -121,18 +121,18 @@ def overlaps(rows: Rows) -> list[Overlap | None]:
 
 
 def dice_of(measured: Overlap | None) -> float | None:
-    """Return Dice; None for a model without masks."""
-    return None if measured is None else measured.dice
+    """Return Dice; None for a negative, and for a model without masks."""
+    return None if measured is None or measured.negative else measured.dice
 
 
 def surface_dice_1(measured: Overlap | None) -> float | None:
-    """Return surface Dice at 1 voxel; None for a model without masks."""
-    return None if measured is None else measured.surface_dice[0]
+    """Return surface Dice at 1 voxel; None for a negative, and for a model without masks."""
+    return None if measured is None or measured.negative else measured.surface_dice[0]
 
 
 def surface_dice_2(measured: Overlap | None) -> float | None:
-    """Return surface Dice at 2 voxels; None for a model without masks."""
-    return None if measured is None else measured.surface_dice[1]
+    """Return surface Dice at 2 voxels; None for a negative, and for a model without masks."""
+    return None if measured is None or measured.negative else measured.surface_dice[1]
 
 
 def false_positive(measured: Overlap | None) -> float | None:

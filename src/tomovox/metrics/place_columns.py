@@ -23,7 +23,7 @@ BOX = (Task.REC,)
 MASK = (Task.SEG_SEMANTIC, Task.SEG_REFERRING)
 
 IOU = "avg:record|over:union|unparsed:0|flat:equal-1-else-0|negatives:left-out"
-HARD = "avg:record|mask:p>.5|both-empty:1|one-empty:0"
+HARD = "avg:record|mask:p>.5|nothing-drawn:0|negatives:left-out"
 SURFACE = f"surface:6-neighbours|{HARD}"
 
 PLACE_METRICS: dict[str, Metric] = {

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
 from tomovox.models.drawing import draw, mask_loss
 from tomovox.models.language import LanguageConfig
+from tomovox.models.likelihood import ChoiceAnswers, choice_logprobs
 from tomovox.models.released import KeyReport, load_whole
 from tomovox.models.segmentation import SegVolConfig, seg_projector
 from tomovox.models.splice import Spliced, lay_out, splice
@@ -97,6 +98,7 @@ class VolumeLM(LightningModule):
         self.max_new_tokens = max_new_tokens
         self.sources: dict[str, str] = {}
         self.released_report: KeyReport | None = None
+        self.choice_answers: ChoiceAnswers | None = None  # set to score choices when predicting
 
     # ---- what a system defines -------------------------------------------------------------
 
@@ -232,13 +234,14 @@ class VolumeLM(LightningModule):
 
     @torch.no_grad()
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Generated:
-        """Continue the prompts of one batch greedily, and draw the masks that are asked for."""
+        """Continue the prompts of one batch greedily; draw masks and score choices if asked to."""
         spliced, visual = self.read(batch)
         spoken = self.language.speak(spliced, self.max_new_tokens)
         masks = None
         if self.mask_head_config is not None:
             masks = draw(self.seg_module, self.seg_projector, batch, spoken)
-        return Generated(spoken.ids, visual.slice_scores, masks)
+        logprobs = choice_logprobs(self.language, spliced, batch.records, self.choice_answers)
+        return Generated(spoken.ids, visual.slice_scores, masks, logprobs)
 
     # ---- optimisation and checkpoints ------------------------------------------------------
 

@@ -1,0 +1,66 @@
+"""How does the row of a floor come about? From the training records alone, without any image."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tomovox.boxes import box_to_text
+from tomovox.cell import Cell
+from tomovox.configuration import instantiate
+from tomovox.data.datamodule import FROM_MASKS, M3DDataModule
+from tomovox.data.dataset import DRAWN
+from tomovox.data.mean_place import MeanPlace
+from tomovox.data.tokenizer import SEG
+from tomovox.data.volumes import read_target, read_volume
+from tomovox.metrics.masks import write_mask_file
+from tomovox.models.floors import MajorityAnswer
+from tomovox.predict import PARTIAL, append_lines, finish, list_left_out, mask_name
+from tomovox.progress import say
+from tomovox.schema import Prediction, Record, Task, TomovoxError, to_line
+
+FLOORS = ("majority", "mean_place")
+"""The most frequent training answer; the mean box and mask of each class in training."""
+
+
+def make_floor(cell: Cell) -> None:
+    """Answer every record that the floor has an answer to."""
+    data: M3DDataModule = instantiate(cell.config, cell.name).datamodule
+    data.setup("predict")
+    list_left_out(cell.folder, data)
+    records = [record for study in data.predict_studies() for record in study]
+    (cell.folder / PARTIAL).unlink(missing_ok=True)
+    if cell.model == "majority":
+        floor = MajorityAnswer(data.train_records())
+        answers = [Prediction.of(record, floor.answer(record)) for record in records]
+    else:
+        records = [r for r in records if r.task in DRAWN or r.task == Task.REC]
+        answers = _mean_places(cell.folder, data, records)
+    append_lines(cell.folder / PARTIAL, [to_line(answer) for answer in answers])
+    finish(cell.folder, records)
+    say(f"{cell.name} predict: {len(records)} records")
+
+
+def _mean_places(folder: Path, data: M3DDataModule, records: list[Record]) -> list[Prediction]:
+    """Return mean boxes and masks of the records' classes; masks lie in files of the folder."""
+    training = [r for r in data.train_records() if r.task in FROM_MASKS]
+    if not records or not training:
+        raise TomovoxError(
+            "floor mean_place: no task has masks to average; add rec, seg_semantic or "
+            "seg_referring to data.tasks, or take the floor out"
+        )
+    first = read_volume(data.root, training[0].volumes[0], training[0].id)
+    mean = MeanPlace(data.root, training, first.shape[1:])
+    answers = []
+    for record in records:
+        if record.task == Task.REC:
+            box = mean.box(record)
+            answers.append(Prediction.of(record, box_to_text(box) if box else ""))
+            continue
+        answer = Prediction.of(record, SEG)
+        p, drawn = mean.mask(record)
+        true = read_target(data.root, record.mask, record.mask_label, (1, *p.shape), record.id)[0]
+        answer.soft = tuple(round(float(s), 4) for s in (p.sum(), true.sum(), p[true].sum()))
+        answer.mask = mask_name(record.id)
+        write_mask_file(folder / answer.mask, np.asarray(drawn), true)
+        answers.append(answer)
+    return answers
