@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from tomovox.cli_checkpoint import add_checkpoint_verbs
-from tomovox.cli_data import Verbs, add_data_verbs
+from tomovox.cli_data import add_data_verbs
 from tomovox.cli_judge import add_judge_verb
 from tomovox.cli_models import add_models_verb
+from tomovox.cli_terminal import Verbs
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
 

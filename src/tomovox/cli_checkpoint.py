@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tomovox.cli_data import Verbs
+from tomovox.cli_terminal import Verbs
 
 if TYPE_CHECKING:
     from rich.table import Table

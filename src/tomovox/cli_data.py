@@ -6,18 +6,16 @@ Handlers import late, so that --help is quick.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
+
+from tomovox.cli_terminal import Verbs, count, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 SHOWN = 20
 """How many problems are printed; the rest is in the report file."""
-
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 CHECK_EXAMPLES = """\
 examples:
@@ -118,7 +116,7 @@ def _add_phantom(kinds: Verbs) -> None:
     phantom.add_argument(
         "--refseg", action="store_true", help="write M3D-RefSeg too: questions that masks answer"
     )
-    phantom.add_argument("--workers", type=_count, default=os.cpu_count() or 1)
+    phantom.add_argument("--workers", type=count, default=os.cpu_count() or 1)
     phantom.set_defaults(handler=_phantom)
 
 
@@ -159,7 +157,7 @@ def _add_prepare(kinds: Verbs) -> None:
         default="raise",
         help="list: leave out what cannot be prepared and list it in not_prepared.tsv",
     )
-    parser.add_argument("--workers", type=_count, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--workers", type=count, default=min(4, os.cpu_count() or 1))
     parser.set_defaults(handler=_prepare)
 
 
@@ -169,7 +167,7 @@ def _add_raw(kinds: Verbs, verb: str, what: str) -> None:
     parser.add_argument("source", type=Path, metavar="SRC")
     parser.add_argument("target", type=Path, metavar="DST")
     parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
-    parser.add_argument("--workers", type=_count, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--workers", type=count, default=min(4, os.cpu_count() or 1))
     parser.set_defaults(handler=_prepare_raw, verb=verb)
 
 
@@ -182,7 +180,7 @@ def _add_check(kinds: Verbs) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--report", type=Path, metavar="FILE.tsv", help="write all problems")
-    parser.add_argument("--workers", type=_count, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--workers", type=count, default=min(4, os.cpu_count() or 1))
     parser.set_defaults(handler=_check)
 
 
@@ -192,7 +190,7 @@ def _add_check(kinds: Verbs) -> None:
 def _phantom(options: argparse.Namespace) -> int:
     from tomovox.data.phantom import write_phantom
 
-    with _progress("phantom") as progress:
+    with progress("phantom") as tell:
         write_phantom(
             options.folder,
             cases=options.cases,
@@ -206,7 +204,7 @@ def _phantom(options: argparse.Namespace) -> int:
             organ_shift=options.organ_shift,
             refseg=options.refseg,
             workers=options.workers,
-            progress=progress,
+            progress=tell,
         )
     sys.stdout.write(f"{options.folder}: {options.cases} cases, {options.series} series each\n")
     return 0
@@ -215,8 +213,8 @@ def _phantom(options: argparse.Namespace) -> int:
 def _sample(options: argparse.Namespace) -> int:
     from tomovox.data.sample import write_sample
 
-    with _progress("sample") as progress:
-        write_sample(options.folder, options.shape, options.archives, progress)
+    with progress("sample") as tell:
+        write_sample(options.folder, options.shape, options.archives, tell)
     sys.stdout.write(f"{options.folder}: real scans, texts derived from masks; see README.txt\n")
     return 0
 
@@ -227,9 +225,9 @@ def _prepare(options: argparse.Namespace) -> int:
 
     window = parse_window(options.window) if options.window is not None else None
     settings = Settings(options.shape, window, options.plane, options.format)
-    with _progress("prepare") as progress:
+    with progress("prepare") as tell:
         outcome = prepare(
-            options.source, options.target, settings, options.workers, options.on_error, progress
+            options.source, options.target, settings, options.workers, options.on_error, tell
         )
     sys.stdout.write(
         f"{options.target}: {outcome.prepared} prepared, {outcome.skipped} already there, "
@@ -246,8 +244,8 @@ def _prepare_raw(options: argparse.Namespace) -> int:
     from tomovox.data.prepare_seg import prepare_seg
 
     prepare = prepare_seg if options.verb == "prepare-seg" else prepare_refseg
-    with _progress("prepare") as progress:
-        outcome = prepare(options.source, options.target, options.shape, options.workers, progress)
+    with progress("prepare") as tell:
+        outcome = prepare(options.source, options.target, options.shape, options.workers, tell)
     counts = f"{outcome.prepared} cases prepared, {outcome.skipped} already there"
     sys.stdout.write(f"{options.target}: {counts}, {len(outcome.refused)} faults\n")
     _print_problems([str(fault) for fault in outcome.refused], f"{options.target / REFUSED}")
@@ -261,8 +259,8 @@ def _check(options: argparse.Namespace) -> int:
     from tomovox.data.check import check_tree
     from tomovox.schema import write_atomically
 
-    with _progress("check") as progress:
-        report = check_tree(options.folder, progress, options.workers)
+    with progress("check") as tell:
+        report = check_tree(options.folder, tell, options.workers)
     table = Table("data set", "split")
     for name in ("records", "negatives", "volumes", "cases"):
         table.add_column(name, justify="right")
@@ -288,27 +286,9 @@ def _print_problems(lines: "Sequence[str]", where: str) -> None:
         sys.stdout.write(f"... {len(lines) - SHOWN} more: {where}\n")
 
 
-@contextmanager
-def _progress(name: str) -> "Iterator[Callable[[int, int], Any]]":
-    """Give a function of (done, total) that moves a bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(transient=True, console=console, disable=not console.is_terminal) as bar:
-        job = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(job, completed=done, total=total)
-
-
 def _shape(text: str) -> tuple[int, int, int]:
     try:
         depth, height, width = (int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not D,H,W, such as 32,64,64") from None
     return depth, height, width
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)

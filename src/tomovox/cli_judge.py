@@ -6,16 +6,12 @@ The handler imports late, so that --help is quick.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tomovox.cli_data import Verbs
+from tomovox.cli_terminal import Verbs, count, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tomovox.judge.llm import Judged
 
 SHOWN = 20
@@ -63,10 +59,10 @@ def add_judge_verb(verbs: Verbs) -> None:
         help="environment variable with the key, none sent if unset; default: OPENAI_API_KEY",
     )
     parser.add_argument(
-        "--limit", type=_count, metavar="N", help="the first N records by id of each task"
+        "--limit", type=count, metavar="N", help="the first N records by id of each task"
     )
     parser.add_argument(
-        "--workers", type=_count, default=4, metavar="N", help="requests at a time; default: 4"
+        "--workers", type=count, default=4, metavar="N", help="requests at a time; default: 4"
     )
     parser.set_defaults(handler=_judge)
 
@@ -82,8 +78,8 @@ def _judge(options: argparse.Namespace) -> int:
     runs = find_runs(options.places)
     records = 0
     for name, run in zip(run_names(runs), runs, strict=True):
-        with _progress(name) as progress:
-            judged = judge_run(run, endpoint, tasks, options.limit, options.workers, progress)
+        with progress(name) as tell:
+            judged = judge_run(run, endpoint, tasks, options.limit, options.workers, tell)
         _print_judged(name, judged)
         records += judged.records
     if not records:
@@ -107,21 +103,3 @@ def _print_judged(name: str, judged: "Judged") -> None:
     if len(judged.unparsed) > SHOWN:
         more = len(judged.unparsed) - SHOWN
         sys.stdout.write(f"  ... {more} more: lines with a score of null in {judged.file}\n")
-
-
-@contextmanager
-def _progress(name: str) -> "Iterator[Callable[[int, int], Any]]":
-    """Give a function of (done, total) that moves a bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(transient=True, console=console, disable=not console.is_terminal) as bar:
-        job = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(job, completed=done, total=total)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)

@@ -7,7 +7,7 @@ import argparse
 import os
 from pathlib import Path
 
-from tomovox.cli_data import Verbs
+from tomovox.cli_terminal import Verbs
 
 EXAMPLES = """\
 examples:
