@@ -72,12 +72,8 @@ class M3DCLIP(DualEncoder):
         vision3d: ViT3DConfig | None = None,
         text: TextEncoderConfig | None = None,
         width: int | None = None,
-        scale: float = math.log(1 / 0.07),
     ):
-        """Take the encoders' configs; `width` e of the embeddings is by default the ViT's.
-
-        `scale` is where `logit_scale` starts; the default is the published start.
-        """
+        """Take the encoders' configs; `width` e of the embeddings is by default the ViT's."""
         super().__init__()
         vision3d, text = vision3d or ViT3DConfig(), text or TextEncoderConfig()
         width = width or vision3d.width
@@ -85,7 +81,7 @@ class M3DCLIP(DualEncoder):
         self.language_encoder = text.build()
         self.mm_vision_proj = nn.Linear(vision3d.width, width)
         self.mm_language_proj = nn.Linear(self.language_encoder.config.hidden_size, width)
-        self.logit_scale = nn.Parameter(torch.tensor(float(scale)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def embed_studies(self, studies: Studies) -> Float[Tensor, "u e"]:
         """Return one unit vector per study of one series; raise TomovoxError for mixed sizes."""
