@@ -7,7 +7,7 @@ import pytest
 
 from tomovox.data.experiment_data import DataSource, SampleData
 from tomovox.schema import TomovoxError
-from tomovox.stage_plan import LanguageStage, SharedStages, StagePlan, VisionStage
+from tomovox.stage_plan import LanguageStage, MaskStage, SharedStages, StagePlan, VisionStage
 
 
 def _plan(folder: Path, source: DataSource) -> StagePlan:
@@ -62,6 +62,28 @@ def folders(tmp_path: Path, config: dict, **shared) -> dict[str, str]:
     template = {"init_args": {"tokenizer": "words"}}
     _, jobs = plan.resolve({"model": MODEL, "data": {"template": template, **config}}, tmp_path)
     return {job.name: job.folder.name for job in jobs}
+
+
+def test_a_dual_encoder_shares_the_stage_of_the_same_encoder(tmp_path):
+    shared = folders(tmp_path, {})
+    encoder = {"init_args": {"vision3d": {**MODEL["init_args"]["vision3d"], "frozen": False}}}
+    model = {"class_path": "ClipTraining", "init_args": {"encoder": encoder, "lr": 1.0}}
+    plan = StagePlan(
+        tmp_path, DataSource(root=str(tmp_path)), SharedStages(vision3d=VisionStage()), seed=0
+    )
+    data = {"class_path": "ReportPairs", "init_args": {"batch_size": 4}}
+    config, jobs = plan.resolve_pairs({"model": model, "data": data}, tmp_path)
+    assert [job.folder.name for job in jobs] == [shared["vision3d"]]
+    filled = config["model"]["init_args"]["encoder"]["init_args"]["vision3d"]
+    assert filled["weights"] == str(jobs[0].folder) and not filled["frozen"]
+    assert config["data"]["init_args"] == {"batch_size": 4, "root": str(tmp_path)}
+
+
+def test_a_mask_head_gets_a_stage_where_one_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODEL["init_args"], "mask_head", {"vision3d": {"width": 32}})
+    assert "mask_head" not in folders(tmp_path, {})
+    few, more = (folders(tmp_path, {}, mask_head=MaskStage(max_steps=n)) for n in (1, 2))
+    assert few["vision3d"] == more["vision3d"] and few["mask_head"] != more["mask_head"]
 
 
 def test_where_an_encoder_is_read_does_not_change_its_stage(tmp_path, monkeypatch):

@@ -120,15 +120,18 @@ class ExperimentRun:
         grid = [(m, s, False) for m in given.models for s in given.seeds]
         for model, seed, floor in grid + [(f, given.seeds[0], True) for f in given.floors]:
             base, entry = self._recipe(self._asks_questions() if floor else model)
-            if names_data_class(base):
-                cells.append(self._retrieval(model, seed, merged(base, entry), root))
-                continue
-            seeds = {"seed_everything": seed, "data": {"seed": seed}}
-            config, jobs = self.plan.resolve(merged(base, entry, given.overrides, seeds), root)
+            if names_data_class(base):  # a dual encoder: its own YAML says how it trains
+                seeds = {"seed_everything": seed, "data": {"init_args": {"seed": seed}}}
+                config, jobs = self.plan.resolve_pairs(merged(base, entry, seeds), root)
+                fit_stages = []
+            else:
+                seeds = {"seed_everything": seed, "data": {"seed": seed}}
+                config, jobs = self.plan.resolve(merged(base, entry, given.overrides, seeds), root)
+                fit_stages = given.fit
             stages = {job.folder: job for job in jobs} | stages
             folder = self.folder / f"{model}-s{seed}"
             needs = frozenset() if floor else frozenset(str(job.folder) for job in jobs)
-            cell = Cell(model, seed, folder, config, given.fit, floor, self.quiet, needs)
+            cell = Cell(model, seed, folder, config, fit_stages, floor, self.quiet, needs)
             cell.threads, cell.data_key = given.threads, key_of(self.plan.data_key(root))
             cells.append(cell)
         for stage in stages.values():
@@ -150,14 +153,6 @@ class ExperimentRun:
             f"{self.path}: no model answers questions, so floors have none either: set floors: []"
         )
 
-    def _retrieval(self, model: str, seed: int, config: Config, root: Path) -> Cell:
-        """Return the cell of a dual encoder; its own YAML says how it trains, not `overrides`."""
-        data = {"data": {"init_args": {"root": str(root), "seed": seed}}}
-        config = merged(config, {"seed_everything": seed}, data)
-        cell = Cell(model, seed, self.folder / f"{model}-s{seed}", config, [], quiet=self.quiet)
-        cell.threads, cell.data_key = self.experiment.threads, key_of(self.plan.data_key(root))
-        return cell
-
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score every cell, write table.csv and table.md, log to MLflow and print."""
         rows = {(c.model, c.seed): score_run(c.folder).rows for c in cells}
@@ -172,16 +167,11 @@ class ExperimentRun:
 
     def notes(self, cells: Sequence[Cell]) -> list[str]:
         """Return what a reader of the table must know of its rows."""
-        notes: list[str] = []
-        kinds: dict[bool, list[str]] = {True: [], False: []}
+        taught: dict[str, list[str]] = {}
         for cell in cells:
-            masks = [m for need in cell.needs if (m := _finding_masks(Path(need))) is not None]
-            if masks:
-                kinds[any(masks)].append(cell.name)
-        for boxes, rows in kinds.items():
-            saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
-            if rows:
-                notes.append(f"encoders pretrained on training cases, {saw}: {', '.join(rows)}")
+            for lesson in sorted({_taught(Path(need)) for need in cell.needs} - {""}):
+                taught.setdefault(lesson, []).append(cell.name)
+        notes = [f"{lesson}: {', '.join(rows)}" for lesson, rows in taught.items()]
         for cell in cells:
             remark = "" if cell.floor else getattr(_class_of(cell), "remark", "")
             if remark:
@@ -223,7 +213,13 @@ def _class_of(cell: Cell) -> Any:
     return getattr(import_module(module), name)
 
 
-def _finding_masks(stage: Path) -> int | None:
-    """Return how many images with masks an encoder stage had; None for another stage."""
-    masks: int | None = json.loads((stage / "stage.json").read_text("utf-8")).get("finding_masks")
-    return masks
+def _taught(stage: Path) -> str:
+    """Return what a shared stage learned from images of training cases; "" for text alone."""
+    figures = json.loads((stage / "stage.json").read_text(encoding="utf-8"))
+    if "mask_volumes" in figures:
+        return "mask head pretrained on training cases, masks of all classes"
+    if "finding_masks" not in figures:
+        return ""
+    boxes = figures["finding_masks"]
+    saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
+    return f"encoders pretrained on training cases, {saw}"

@@ -2,7 +2,7 @@
 
 A stage lies in a folder named by the hash of everything that it depends on, so that it is made
 again only when one of these changes. Stage names are the names of the model's parts: language,
-vision3d, vision2d.
+vision3d, vision2d, mask_head.
 """
 
 import hashlib
@@ -23,11 +23,15 @@ from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.progress import say
 from tomovox.schema import TomovoxError
 
+PARTS = ("language", "vision3d", "vision2d", "mask_head")
+"""Parts of a model that a shared stage may make."""
+
 VERSION = 1
 """Raised when the way a stage is made changes: older folders are then not taken for it."""
 
 READ_BY_LANGUAGE = ("template", "tasks", "mix", "train_split", "limit", "on_bad_volume", "prompts")
 READ_BY_VISION = ("train_split", "limit", "on_bad_volume")
+READS_CLASSES = ("vision3d", "vision2d")
 LATER = ("weights", "frozen", "train", "tap", "lora")
 """Settings of a part that do not change what its shared stage makes."""
 
@@ -55,6 +59,19 @@ class VisionStage:
 
 
 @dataclass
+class MaskStage:
+    """Teach a mask head to draw every class of the training masks, before any text prompts it."""
+
+    max_steps: int = 300
+    batch_size: int = 8
+    masks_per_volume: int = 4
+    lr: float = 1e-3
+
+
+Stage = LanguageStage | VisionStage | MaskStage
+
+
+@dataclass
 class SharedStages:
     """Stages to make; a part whose stage is absent keeps the weights that its YAML says."""
 
@@ -62,6 +79,7 @@ class SharedStages:
     language: LanguageStage | None = None
     vision3d: VisionStage | None = None
     vision2d: VisionStage | None = None
+    mask_head: MaskStage | None = None
     finding_classes: list[str] | None = field(default=None)
 
 
@@ -70,7 +88,7 @@ class StageJob:
     """One shared stage to make: of which part, on which data, and where its weights go."""
 
     name: str
-    stage: LanguageStage | VisionStage
+    stage: Stage
     part: Config
     data: Config
     folder: Path
@@ -151,27 +169,38 @@ class StagePlan:
             tokenizer = {"tokenizer": str(self.tokenizer(root, config["data"]))}
             config = merged(config, {"data": {"template": {"init_args": tokenizer}}})
         parts: Config = config["model"].get("init_args", {})
+        weights, jobs = self._jobs(parts, config["data"], root)
+        return merged(config, {"model": {"init_args": weights}}), jobs
+
+    def resolve_pairs(self, config: Config, root: Path) -> tuple[Config, list[StageJob]]:
+        """Return the config of a dual encoder with data root and shared weights, and the jobs."""
+        config = merged(config, {"data": {"init_args": {"root": str(root)}}})
+        encoder: Config = config["model"]["init_args"]["encoder"].get("init_args", {})
+        weights, jobs = self._jobs(encoder, config["data"]["init_args"], root)
+        filled = {"encoder": {"init_args": weights}}
+        return merged(config, {"model": {"init_args": filled}}), jobs
+
+    def _jobs(self, parts: Config, data: Config, root: Path) -> tuple[Config, list[StageJob]]:
+        """Return where the weights of each part will lie, and the stages that make them."""
         weights, jobs = {}, []
-        for name in ("language", "vision3d", "vision2d"):
+        for name in PARTS:
             stage, part = getattr(self.stages, name), parts.get(name)
             if stage is None or part is None or part.get("weights") or part.get("name"):
                 continue
-            job = self._job(name, stage, part, config["data"], root)
+            job = self._job(name, stage, part, data, root)
             weights[name] = {"weights": str(job.folder)}
             jobs.append(job)
-        return merged(config, {"model": {"init_args": weights}}), jobs
+        return weights, jobs
 
-    def _job(
-        self, name: str, stage: LanguageStage | VisionStage, part: Config, data: Config, root: Path
-    ) -> StageJob:
+    def _job(self, name: str, stage: Stage, part: Config, data: Config, root: Path) -> StageJob:
         """Return the job of a stage; its folder names all that the result depends on."""
         part = {k: v for k, v in part.items() if k not in LATER}
         used = READ_BY_LANGUAGE if name == "language" else READ_BY_VISION
         data = {k: v for k, v in data.items() if k in used} | {"seed": self.seed}
         classes = self.stages.finding_classes
         content = [VERSION, name, part, data, asdict(stage), self.seed, self.threads]
-        content += [self.data_key(root)] + ([] if name == "language" else [classes])
-        for_key = json.dumps(content, default=str).replace(f"{self.folder}/", "")
+        content += [self.data_key(root)] + ([classes] if name in READS_CLASSES else [])
+        for_key = json.dumps(content, sort_keys=True, default=str).replace(f"{self.folder}/", "")
         folder = self.folder / f"{name}-{key_of(for_key)}"
         return StageJob(name, stage, part, {**data, "root": str(root)}, folder, self.seed, classes)
 

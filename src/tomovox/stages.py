@@ -1,11 +1,11 @@
-"""How are the shared stages trained? Language models on text, encoders on answers and findings."""
+"""How are the shared stages trained? Language models on text, encoders on what a volume shows."""
 
 import json
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import Trainer, seed_everything
@@ -14,17 +14,22 @@ from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.datamodule import FROM_MASKS, TASKS
-from tomovox.data.dataset import group_by_study
+from tomovox.data.dataset import StudySampler, group_by_study
+from tomovox.data.mask_supervision import MaskDataset, MaskItem
 from tomovox.data.records import read_records
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
 from tomovox.left_out import write_left_out
+from tomovox.models.mask_pretraining import MaskBatch, MaskPretraining
 from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
+from tomovox.models.segmentation import SegVolConfig
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.models.weights import WEIGHTS_FILE, untied_state
 from tomovox.progress import PLAIN_TRAINER, fit, say
 from tomovox.schema import Task, TomovoxError, write_atomically
-from tomovox.stage_plan import LanguageStage, StageJob, VisionStage
+from tomovox.stage_plan import LanguageStage, MaskStage, StageJob, VisionStage
+
+ConfigT = TypeVar("ConfigT")
 
 FACT_LAYOUT = "<image>{fact}. {question} Answer:"
 
@@ -35,6 +40,8 @@ def make_stage(job: StageJob) -> None:
     say(f"shared stage {job.name}: {job.stage.max_steps} steps")
     if isinstance(job.stage, LanguageStage):
         part, figures = _language(job, job.stage)
+    elif isinstance(job.stage, MaskStage):
+        part, figures = _mask_head(job, job.stage)
     else:
         part, figures = _vision(job, job.stage)
     figures["seconds"] = round(time.perf_counter() - start, 1)
@@ -94,11 +101,11 @@ def _text_only(
 
 
 def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[str, float]]:
-    made_by = ViT3DConfig if job.name == "vision3d" else SliceEncoderConfig
-    try:
-        encoder = made_by(**_tuples(job.part))
-    except TypeError as error:
-        raise TomovoxError(f"model.init_args.{job.name}: {error}") from None
+    encoder: ViT3DConfig | SliceEncoderConfig = (
+        _config(ViT3DConfig, job.part, job.name)
+        if job.name == "vision3d"
+        else _config(SliceEncoderConfig, job.part, job.name)
+    )
     seed_everything(job.seed, verbose=False)
     root = Path(job.data["root"])
     records = read_records(root, Task.VQA_CLOSED, job.data.get("train_split", "train"))
@@ -110,11 +117,7 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     dataset = VisionDataset(root, records, heads, masks, on_bad_volume)
     left_out = [("train", *record) for record in dataset.left_out]
     write_left_out(job.folder, left_out, ["train"])
-    if len(dataset) < stage.batch_size:
-        raise TomovoxError(
-            f"{root}: {len(dataset)} volumes with closed questions are fewer than shared."
-            f"{job.name}.batch_size {stage.batch_size}; lower it"
-        )
+    _check_size(len(dataset), "closed questions", job)
     classes = len(masks.classes) + 1 if masks.classes else 0
     module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
     loader: DataLoader[Any] = DataLoader(
@@ -129,6 +132,35 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     figures = fit(trainer, module, job.name, job.quiet, train_dataloaders=loader)
     figures |= {"finding_masks": len(masks.masks), "left_out": len(left_out)}
     return module.encoder, figures
+
+
+def _mask_head(job: StageJob, stage: MaskStage) -> tuple[torch.nn.Module, dict[str, float]]:
+    part = dict(job.part)
+    encoder = _config(ViT3DConfig, part.pop("vision3d", {}), f"{job.name}.vision3d")
+    config = _config(SegVolConfig, {"vision3d": encoder, **part}, job.name)
+    seed_everything(job.seed, verbose=False)
+    split, limit = job.data.get("train_split", "train"), job.data.get("limit")
+    dataset = MaskDataset(Path(job.data["root"]), split, stage.masks_per_volume, limit)
+    _check_size(len(dataset), "masks", job)
+    module = MaskPretraining(config, len(dataset.classes), lr=stage.lr)
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_size=stage.batch_size,
+        sampler=StudySampler(len(dataset), job.seed),
+        drop_last=True,
+        collate_fn=collate_masks,
+    )
+    trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
+    figures = fit(trainer, module, job.name, job.quiet, train_dataloaders=loader)
+    return module.mask_head, figures | {"mask_volumes": len(dataset)}
+
+
+def _check_size(volumes: int, what: str, job: StageJob) -> None:
+    if volumes < job.stage.batch_size:
+        raise TomovoxError(
+            f"{job.data['root']}: {volumes} volumes with {what} are fewer than shared."
+            f"{job.name}.batch_size {job.stage.batch_size}; lower it"
+        )
 
 
 def trainer_arguments(steps: int, quiet: bool) -> Config:
@@ -178,5 +210,19 @@ def collate_vision(items: Iterable[tuple[Any, Any, Any, str]]) -> VisionBatch:
     )
 
 
-def _tuples(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+def collate_masks(items: Iterable[MaskItem]) -> MaskBatch:
+    """Stack volumes and their masks, each with the row of its volume."""
+    rows = list(items)
+    return MaskBatch(
+        torch.stack([torch.from_numpy(voxels) for voxels, _, _ in rows]),
+        torch.tensor([row for row, (_, classes, _) in enumerate(rows) for _ in classes]),
+        torch.tensor([k for _, classes, _ in rows for k in classes]),
+        torch.stack([torch.from_numpy(mask) for _, _, masks in rows for mask in masks]),
+    )
+
+
+def _config(made_by: Callable[..., ConfigT], arguments: Config, name: str) -> ConfigT:
+    try:
+        return made_by(**{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
+    except TypeError as error:
+        raise TomovoxError(f"model.init_args.{name}: {error}") from None

@@ -228,6 +228,37 @@ def test_without_shuffling_rows_stand_in_order():
     assert [row for row, _ in StudySampler(5, shuffle=False)] == list(range(5))
 
 
+def test_equal_weights_visit_as_none_do():
+    assert list(StudySampler(7, 3, weights=[0.1] * 7)) == list(StudySampler(7, 3))
+
+
+def test_a_study_is_visited_in_proportion_to_its_weight():
+    sampler = StudySampler(100, seed=3, weights=[1.0] * 50 + [3.0] * 50)
+    counts = np.zeros(100)
+    for epoch in range(40):
+        sampler.set_epoch(epoch)
+        rows = [row for row, _ in sampler]
+        assert len(rows) == 100
+        heavy = sum(row >= 50 for row in rows)
+        assert heavy in (74, 75, 76)
+        np.add.at(counts, rows, 1)
+    assert set((counts / 40).round(1)) <= {0.4, 0.5, 0.6, 1.4, 1.5, 1.6}
+
+
+def test_visits_are_rounded_to_a_neighbour_of_the_expected_number():
+    visits = [row for row, _ in StudySampler(10, seed=1, weights=[1.0] * 9 + [11.0])]
+    assert visits.count(9) in (5, 6)
+
+
+def test_the_weight_of_a_study_is_the_mean_of_its_tasks(m3d, records):
+    plain = StudyDataset(m3d.root, records)
+    assert plain.weights == [1.0] * len(plain)
+    mixed = StudyDataset(m3d.root, records, mix={Task.REPORT: 4.0})
+    for study, weight in zip(mixed.studies, mixed.weights, strict=True):
+        tasks = {record.task for record in study}
+        assert weight == (4.0 + len(tasks) - 1 if Task.REPORT in tasks else len(tasks)) / len(tasks)
+
+
 def test_questions_point_to_the_row_of_their_study(m3d, records):
     dataset = StudyDataset(m3d.root, records)
     batch = collate_studies([dataset[2], dataset[0]], template_for(records), train=True)

@@ -1,6 +1,7 @@
 """Is M3D-CLIP the published dual encoder: unit vectors, its loss, its keys and sizes?"""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,10 +16,10 @@ IDS = torch.tensor([[2, 7, 8, 3], [2, 9, 3, 0], [2, 11, 12, 3]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 1]])
 
 
-@pytest.fixture(scope="module")
-def model() -> M3DCLIP:
+@pytest.fixture(scope="module", params=["cls", "mean"])
+def model(request: pytest.FixtureRequest) -> M3DCLIP:
     torch.manual_seed(0)
-    return M3DCLIP(vision3d(), TEXT).eval()
+    return M3DCLIP(vision3d(), replace(TEXT, pooling=request.param)).eval()
 
 
 def studies(seed: int = 0) -> Studies:
@@ -59,6 +60,10 @@ def test_the_loss_reaches_both_encoders_both_projections_and_the_scale(model):
 
 def test_the_scale_starts_at_the_logarithm_that_is_never_exponentiated(model):
     assert model.logit_scale.item() == pytest.approx(math.log(1 / 0.07))
+
+
+def test_the_scale_may_start_elsewhere():
+    assert M3DCLIP(vision3d(), TEXT, logit_scale=14.0).logit_scale.item() == 14.0
 
 
 def test_the_default_sizes_are_those_of_the_released_model():

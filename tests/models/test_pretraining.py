@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny_models import vision2d, vision3d
 
 from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
@@ -75,6 +76,17 @@ def test_a_volume_without_mask_and_answers_adds_nothing(part):
 def test_findings_add_to_the_loss(part):
     module, batch = pretraining(part), labelled()
     assert module.training_step(batch, 0) > module.training_step(unknown(batch), 0)
+
+
+def test_a_token_must_say_where_in_its_cell_a_finding_lies(part):
+    patch = {"vision3d": (2, 8, 8), "vision2d": 8}[part]
+    torch.manual_seed(0)
+    module = VisionPretraining(ENCODERS[part](patch=patch), HEADS, CLASSES)
+    tokens, grid, _ = module.see(labelled().voxels)
+    left, right = torch.zeros(2, 4, 1, 8, 16, 16)
+    left[..., :4], right[..., 4:8] = 1, 1
+    assert (F.adaptive_max_pool3d(left, grid) == F.adaptive_max_pool3d(right, grid)).all()
+    assert module._part_loss(tokens, grid, left) != module._part_loss(tokens, grid, right)
 
 
 @pytest.mark.parametrize("case", ["nothing asked", "no finding", "no mask", "neither"])

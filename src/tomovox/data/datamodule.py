@@ -45,7 +45,8 @@ class M3DDataModule(LightningDataModule):
             texts of all training records of `tasks` (whatever `limit` is): predict with the same
             tasks, or name the saved tokenizer.
         tasks: what is asked: vqa_closed, vqa_open, report, rec, reg, seg_semantic, seg_referring.
-        mix: weight of each task when training questions are drawn, 1 where absent.
+        mix: weight of each task in training, 1 where absent: how many of the questions drawn from
+            a study are of it, and how often studies that have it are visited.
         train_split: split to train on.
         val_split: split of the validation loss.
         test_split: split to predict.
@@ -126,7 +127,7 @@ class M3DDataModule(LightningDataModule):
         needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         needed["predict"] = needed["test"]
         for name in needed[stage] if stage else ("train", "val", "test"):
-            if name not in self._datasets:
+            if name not in self._datasets and (name != "val" or self._validates):
                 self._datasets[name] = self._dataset(name)
 
     @property
@@ -176,12 +177,15 @@ class M3DDataModule(LightningDataModule):
                 f"{self.root}: {len(dataset)} studies to train on are fewer than batch_size "
                 f"{self.batch_size}; lower batch_size"
             )
-        sampler = StudySampler(len(dataset), self.seed)
+        sampler = StudySampler(len(dataset), self.seed, weights=dataset.weights)
         return self._loader(dataset, train=True, sampler=sampler, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Return batches with labels: every question of every validation study, in file order."""
-        return self._loader(self._ready("val"), train=True)
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Return batches with labels: every question of every validation study, in file order.
+
+        No loader when none of the tasks has a validation split (M3D-Seg and M3D-RefSeg have none).
+        """
+        return self._loader(self._ready("val"), train=True) if self._validates else []
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return one study a batch with all its questions, left-padded to generate from."""
@@ -198,6 +202,10 @@ class M3DDataModule(LightningDataModule):
     ) -> Batch:
         """Return the batch on `device`; Lightning's own way refuses frozen records."""
         return move_batch(batch, device)
+
+    @property
+    def _validates(self) -> bool:
+        return not set(self.tasks) <= set(FROM_MASKS)
 
     def _check_settings(self) -> None:
         """Raise TomovoxError for a setting that no data could satisfy."""

@@ -47,7 +47,8 @@ class StudyDataset(Dataset[StudyItem]):
         root: data root.
         records: what is asked.
         questions_per_study: most questions that a draw takes; None takes all.
-        mix: weight of each task in a draw, 1 where absent, shared evenly by its questions.
+        mix: weight of each task, 1 where absent: in a draw, shared evenly by its questions, and in
+            how often a study is visited (`weights`).
         shuffle_choices: a draw permutes the choices of closed questions.
         augmented: a draw turns, flips and rescales the volume (see `volumes.augment`).
         limit: keep the first studies only.
@@ -84,6 +85,12 @@ class StudyDataset(Dataset[StudyItem]):
     def __len__(self) -> int:
         """Number of studies."""
         return len(self.studies)
+
+    @property
+    def weights(self) -> list[float]:
+        """How often each study is visited, relative to the others: mean weight of its tasks."""
+        asked = [{record.task for record in study} for study in self.studies]
+        return [sum(self.mix.get(task, 1.0) for task in tasks) / len(tasks) for tasks in asked]
 
     def __getitem__(self, index: int | tuple[int, int]) -> StudyItem:
         """Return a study with all its questions, or with those that (row, seed) draws."""
@@ -173,14 +180,18 @@ def permute_choices(record: Record, order: Sequence[int]) -> Record:
 
 
 class StudySampler(Sampler[tuple[int, int]]):
-    """Yields (row, draw seed) for n studies, in another order with other draws every epoch.
+    """Yields (row, draw seed) as often as there are studies, another order and draws every epoch.
 
-    The epoch is the one of `set_epoch`, which Lightning calls; where a wrapper for several
-    processes hides that method, each pass counts as the next epoch.
+    Equal weights visit every study once an epoch, others in proportion: the expected number of
+    visits, rounded up or down. The epoch is the one of `set_epoch`, which Lightning calls; where a
+    wrapper for several processes hides that method, each pass counts as the next epoch.
     """
 
-    def __init__(self, n: int, seed: int = 0, shuffle: bool = True) -> None:
+    def __init__(
+        self, n: int, seed: int = 0, shuffle: bool = True, weights: Sequence[float] | None = None
+    ) -> None:
         self.n, self.seed, self.shuffle = n, seed, shuffle
+        self.weights = np.array(weights if weights is not None else [1.0] * n)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -193,11 +204,23 @@ class StudySampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Start a pass over the studies."""
+        visits = self._visits()
         random = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
-        rows = random.permutation(self.n) if self.shuffle else np.arange(self.n)
+        rows = visits[random.permutation(self.n)] if self.shuffle else visits
         seeds = random.integers(2**63, size=self.n)
         return iter(list(zip(rows.tolist(), seeds.tolist(), strict=True)))
+
+    def _visits(self) -> np.ndarray:
+        """Return n rows in order: systematic sampling, a comb laid over the weights.
+
+        The place of the comb is drawn from numbers of its own, so that weights change no draw.
+        """
+        if np.ptp(self.weights) == 0:
+            return np.arange(self.n)
+        place = np.random.default_rng([self.seed, self.epoch, 1]).random()
+        teeth = (np.arange(self.n) + place) * (self.weights.sum() / self.n)
+        return np.searchsorted(self.weights.cumsum(), teeth).clip(max=self.n - 1)
 
 
 def collate_studies(items: Sequence[StudyItem], template: Template, train: bool) -> Batch:

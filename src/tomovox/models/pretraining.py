@@ -2,10 +2,11 @@
 
 From the answers and findings of training cases: the miniature of M3D-CLIP and DINO pretraining.
 
-Letters: u studies, n slices, k cells of the token grid, d width,
+Letters: u studies, n slices, k cells of the token grid, d width, D H W volume,
 a answer heads, c finding classes (0 is none).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,12 @@ from tomovox.schema import IGNORE, TomovoxError
 UNKNOWN = 255
 """Finding label of a voxel of a volume that has no mask."""
 
+PART = (2, 4, 4)
+"""Voxels of a part of a cell: what a token must know of where in its cell a structure ends."""
+
+PARTS_LOSS, REST_WEIGHT = 3.0, 0.3
+"""Weight of the loss of parts, and in it of the parts that show no structure."""
+
 
 @dataclass(slots=True)
 class VisionBatch:
@@ -39,8 +46,8 @@ class VisionPretraining(LightningModule):
     """Train one encoder on answers to closed questions and, with masks, on where findings lie.
 
     Losses: answers from a learned pool over all tokens; with masks also the finding class of every
-    cell (findings weigh `finding_weight`) and the answers from the tokens inside the finding. The
-    heads are thrown away.
+    cell (findings weigh `finding_weight`), the class of every small part of a cell, from the
+    cell's one token, and the answers from the tokens inside the finding. The heads are thrown away.
     """
 
     def __init__(
@@ -70,9 +77,15 @@ class VisionPretraining(LightningModule):
         if classes:
             self.cell_head = nn.Linear(width, classes)
             self.slice_head = nn.Linear(width, classes)
+            cell = _cell(encoder)
+            self.parts = tuple(max(1, n // most) for n, most in zip(cell, PART, strict=True))
+            self.part_head = nn.Linear(width, classes * math.prod(self.parts))
             weight = torch.full((classes,), finding_weight)
             weight[0] = 1.0
             self.register_buffer("class_weight", weight)
+            rest = torch.ones(classes)
+            rest[0] = REST_WEIGHT
+            self.register_buffer("part_weight", rest)
 
     def see(
         self, voxels: Float[Tensor, "u 1 D H W"]
@@ -119,6 +132,9 @@ class VisionPretraining(LightningModule):
             self.cell_head(tokens[known]).flatten(0, 1), cells[known].flatten(), weight
         )
         self.log("train/cells", loss, prog_bar=True)
+        parts = PARTS_LOSS * self._part_loss(tokens[known], grid, labels[known])
+        self.log("train/parts", parts, prog_bar=True)
+        loss = loss + parts
         inside = (cells > 0) & known[:, None]
         loss = loss + 0.5 * self._local_answers(tokens, inside, batch.answers)
         if self.flat:
@@ -130,6 +146,20 @@ class VisionPretraining(LightningModule):
             )
         return loss
 
+    def _part_loss(
+        self,
+        tokens: Float[Tensor, "u k d"],
+        grid: tuple[int, int, int],
+        labels: Float[Tensor, "u 1 D H W"],
+    ) -> Float[Tensor, ""]:
+        """Return the cross-entropy over the parts of all cells."""
+        fine = tuple(n * parts for n, parts in zip(grid, self.parts, strict=True))
+        logits = self.part_head(tokens).view(len(tokens), *grid, self.classes, *self.parts)
+        logits = logits.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(len(tokens), self.classes, *fine)
+        shown = F.adaptive_max_pool3d(labels, fine)[:, 0].long()
+        weight: Any = self.part_weight
+        return F.cross_entropy(logits, shown, weight)
+
     def _local_answers(self, tokens: Tensor, inside: Tensor, answers: Tensor) -> Tensor:
         found = inside.any(1)
         if not found.any():
@@ -140,14 +170,25 @@ class VisionPretraining(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with warm-up and a cosine over the steps of the stage."""
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.lr, weight_decay=0.01, betas=(0.9, 0.98)
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: cosine_with_warmup(step, steps, 0.1, 0.05)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return pretraining_optimizer(self, self.lr)
+
+
+def pretraining_optimizer(module: LightningModule, lr: float) -> OptimizerLRScheduler:
+    """Return AdamW over what trains, warmed up over a tenth of the steps, then along a cosine."""
+    trained = (p for p in module.parameters() if p.requires_grad)
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
+    steps = int(module.trainer.estimated_stepping_batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: cosine_with_warmup(step, steps, 0.1, 0.05)
+    )
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _cell(encoder: ViT3DConfig | SliceEncoderConfig) -> tuple[int, int, int]:
+    """Return the voxels that one token stands for; a slice encoder has cells of one slice."""
+    if isinstance(encoder, ViT3DConfig):
+        return encoder.patch
+    return 1, encoder.patch, encoder.patch
 
 
 def _answer_loss(logits: list[Tensor], answers: Int[Tensor, "u a"]) -> Tensor:

@@ -83,7 +83,12 @@ class SegVol(nn.Module):
 
         Raises TomovoxError unless every study is one series of the configured size.
         """
-        return self._embed(studies.stacked())
+        return self.embed_volumes(studies.stacked())
+
+    def embed_volumes(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u d g h w"]:
+        """Return the image embedding of every volume; raise as `embed`."""
+        tokens = self.image_encoder(volume)
+        return tokens.transpose(1, 2).unflatten(-1, self.config.vision3d.grid)
 
     def decode(
         self, embedding: Float[Tensor, "b d g h w"], prompt: Float[Tensor, "b d"]
@@ -97,11 +102,7 @@ class SegVol(nn.Module):
         self, volume: Float[Tensor, "b 1 D H W"], prompt: Float[Tensor, "b d"]
     ) -> Float[Tensor, "b 1 D H W"]:
         """Return the mask logits of one prompt per volume; raise as `embed`."""
-        return self.decode(self._embed(volume), prompt)
-
-    def _embed(self, volume: Float[Tensor, "u 1 D H W"]) -> Float[Tensor, "u d g h w"]:
-        tokens = self.image_encoder(volume)
-        return tokens.transpose(1, 2).unflatten(-1, self.config.vision3d.grid)
+        return self.decode(self.embed_volumes(volume), prompt)
 
 
 def seg_projector(width_in: int, width_out: int) -> nn.Sequential:
