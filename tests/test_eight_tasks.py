@@ -41,6 +41,10 @@ def written(folder: Path, **changes) -> Path:
                 "refseg": True,
             }
         },
+        "shared": {
+            "vision3d": {"max_steps": 1, "batch_size": 2},
+            "mask_head": {"max_steps": 1, "batch_size": 2},
+        },
         "fit": [{"stage": "instruct", "max_steps": 2}],
         "models": {
             "m3d_clip": {
@@ -97,6 +101,14 @@ def test_a_model_has_rows_for_what_it_can_do_and_no_others(done):
     assert models_of(done, "rec") == {"m3d_lamed", "blind", "majority", "mean_place"}
     assert models_of(done, "report") == {"m3d_lamed", "blind", "majority"}
     assert "n/a" in (done / "table.md").read_text("utf-8")
+
+
+def test_stages_are_made_once_and_said_below_the_table(done):
+    made = sorted(path.parent.name.split("-")[0] for path in done.glob("shared/*/stage.json"))
+    assert made == ["mask_head", "vision3d"]
+    notes = (done / "notes.txt").read_text("utf-8").splitlines()
+    assert "mask head pretrained on training cases, masks of all classes: m3d_lamed-s0" in notes
+    assert any(n.endswith("(boxes): m3d_clip-s0, m3d_lamed-s0") for n in notes)
 
 
 def test_every_answered_mask_lies_in_a_file_with_its_target(done):

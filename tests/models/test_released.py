@@ -268,12 +268,14 @@ def test_the_question_encoder_is_read_from_m3d_clip(tmp_path, configs):
     assert all(torch.equal(v, kept[k]) for k, v in given.language_encoder.state_dict().items())
 
 
-@pytest.mark.parametrize("source", ["segvol", "m3d_lamed"])
-def test_the_mask_head_is_read_from_segvol_or_m3d_lamed(tmp_path, source):
+@pytest.mark.parametrize("source", ["segvol", "m3d_lamed", "own"])
+def test_the_mask_head_is_read_from_segvol_m3d_lamed_or_a_stage_of_ours(tmp_path, source):
     given = lamed(1)
     if source == "segvol":
         state = {f"model.{k}": v for k, v in given.seg_module.state_dict().items()}
         state["model.text_encoder.dim_align.weight"] = torch.ones(1)
+    elif source == "own":
+        state = given.seg_module.state_dict()
     else:
         state = published(given, M3D_LAMED)
     torch.save(state, tmp_path / "x.bin")

@@ -159,6 +159,12 @@ SEGVOL = Layout(
     openings=(("model.", ""),),
     unused=(r"model\.text_encoder\.",),
 )
+OWN_MASK_HEAD = Layout(
+    name="mask_head",
+    title="mask head of this suite",
+    marks=(r"image_encoder\.", r"mask_decoder\."),
+    openings=(("", ""),),
+)
 M3D_VIT = Layout(
     name="m3d_vit",
     title="3D ViT of M3D-CLIP (pretrained_ViT.bin)",
@@ -210,6 +216,7 @@ PARTS: dict[str, tuple[Layout, ...]] = {
     "SegVol": (
         _part(M3D_LAMED, "model.seg_module.", (r"model\.(?!seg_module)", r"lm_head\.")),
         SEGVOL,
+        OWN_MASK_HEAD,
     ),
     "M3DCLIP": (M3D_CLIP,),
     "M3DLaMed": (M3D_LAMED, M3D_ALIGN),
