@@ -1,5 +1,10 @@
 """Jobs are done once each, after what they need, and an error stops the rest."""
 
+import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +30,64 @@ def test_a_job_starts_after_those_it_needs(processes, tmp_path):
     needs = {"a": frozenset(), "b": frozenset(), "c": frozenset({"a", "b"})}
     do_all([Job(k, note, str(tmp_path / k), n) for k, n in needs.items()], processes, 1)
     assert (tmp_path / "c").read_text(encoding="utf-8") == "1 a b"
+
+
+def hang(path: str) -> None:
+    """Tell the number of this process, then work on until somebody ends it."""
+    Path(path).write_text(str(os.getpid()), encoding="utf-8")
+    threading.Event().wait()
+
+
+def fail_beside(path: str) -> None:
+    """Fail as soon as the other job runs."""
+    number_in(Path(path))
+    raise TomovoxError("broken")
+
+
+def number_in(path: Path) -> int:
+    """Return the process number that a job tells, once it does."""
+    for _ in range(6000):
+        if path.is_file() and (told := path.read_text("utf-8")):
+            return int(told)
+        time.sleep(0.01)
+    raise AssertionError(f"{path} is never written")
+
+
+def ends(process: int) -> bool:
+    for _ in range(6000):
+        if not Path(f"/proc/{process}").exists():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are read there")
+
+
+@needs_proc
+def test_the_first_error_stops_what_runs_beside_it(tmp_path):
+    place = str(tmp_path / "other")
+    with pytest.raises(TomovoxError, match="broken"):
+        do_all([Job("a", hang, place), Job("b", fail_beside, place)], 2, 1)
+    assert ends(number_in(Path(place)))
+
+
+@needs_proc
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import sys\n"
+        "from test_progress import hang, Job, do_all\n"
+        "if __name__ == '__main__':\n"
+        "    do_all([Job(p, hang, p) for p in sys.argv[1:]], 2, 1)\n",
+        encoding="utf-8",
+    )
+    places = [tmp_path / "a", tmp_path / "b"]
+    paths = {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen([sys.executable, script, *places], env=os.environ | paths) as main:
+        workers = [number_in(place) for place in places]
+        main.kill()
+    assert all(ends(worker) for worker in workers)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

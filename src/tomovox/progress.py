@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.console import Console
@@ -100,22 +101,38 @@ def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
         for job in pending:
             with_threads(threads, job.work, job.argument)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running: dict[Future[None], str] = {}
-        try:
-            while pending or running:
-                open_keys = {job.key for job in pending} | set(running.values())
-                ready = [job for job in pending if not job.needs & open_keys]
-                for job in ready[: processes - len(running)]:
-                    future = pool.submit(with_threads, threads, job.work, job.argument)
-                    running[future] = job.key
-                    pending.remove(job)
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    del running[future]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, initializer=_end_with_parent)
+    running: dict[Future[None], str] = {}
+    try:
+        while pending or running:
+            open_keys = {job.key for job in pending} | set(running.values())
+            ready = [job for job in pending if not job.needs & open_keys]
+            for job in ready[: processes - len(running)]:
+                future = pool.submit(with_threads, threads, job.work, job.argument)
+                running[future] = job.key
+                pending.remove(job)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                del running[future]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in active_children():
+            worker.terminate()
+        raise
+    pool.shutdown()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, however that ended."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def with_threads(threads: int, work: Callable[[ArgumentT], None], job: ArgumentT) -> None:
