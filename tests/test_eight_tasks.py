@@ -63,6 +63,7 @@ def written(folder: Path, **changes) -> Path:
             },
         },
         "floors": ["majority", "mean_place"],
+        "controls": ["left_right"],
         "overrides": {
             "data": {"batch_size": 2, "questions_per_study": 3, "tasks": TASKS},
             "model": {"init_args": {"max_new_tokens": 3}},
@@ -123,6 +124,17 @@ def test_every_answered_mask_lies_in_a_file_with_its_target(done):
             drawn, true = read_mask_file(done / row / prediction.mask, prediction.id)
             assert drawn.shape == true.shape == (8, 32, 32)
             assert prediction.soft[1] == true.sum()
+
+
+def test_a_mask_of_a_tampered_volume_is_measured_by_the_untouched_truth(done):
+    row = done / "m3d_lamed-s0"
+    control = row / "controls" / "left_right"
+    drawn = [p for p in read_predictions(control / "predictions.jsonl") if p.mask]
+    assert drawn
+    for prediction in drawn:
+        _, true = read_mask_file(row / prediction.mask, prediction.id)
+        _, kept = read_mask_file(control / prediction.mask, prediction.id)
+        assert (true == kept).all()
 
 
 def test_a_second_call_makes_nothing_again(done):

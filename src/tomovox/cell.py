@@ -6,6 +6,7 @@ Every step leaves a file, and a step whose file exists is not done again.
 import json
 import time
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ class FitStage:
 class Cell:
     """A model and a seed, its whole config, and where its files lie.
 
-    A floor trains nothing. `needs` are the folders of the shared stages that must be made first.
+    A floor trains nothing. `needs` are the folders of the shared stages that must be made first,
+    `controls` those under which its model is predicted too.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Cell:
     needs: frozenset[str] = frozenset()
     threads: int = 1
     data_key: str = ""
+    controls: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,6 +74,12 @@ class Cell:
     def retrieval(self) -> bool:
         """Whether it is a dual encoder, which embeds pairs and answers nothing."""
         return names_data_class(self.config)
+
+    @property
+    def model_class(self) -> Any:
+        """The class of its model; of a floor, that of the model whose questions it answers."""
+        module, _, name = self.config["model"]["class_path"].rpartition(".")
+        return getattr(import_module(module), name)
 
     @property
     def done(self) -> bool:

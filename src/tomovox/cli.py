@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tomovox.cli_checkpoint import add_checkpoint_verbs
+from tomovox.cli_compare import add_compare, add_score
 from tomovox.cli_data import add_data_verbs
 from tomovox.cli_judge import add_judge_verb
 from tomovox.cli_models import add_models_verb
@@ -28,8 +29,10 @@ examples:
   tomovox fit --config baselines/m3d_lamed/tiny.yaml --data.root M3D-Data
   tomovox predict lightning_logs/version_0           answers the test split with that model
   tomovox score runs/quickstart                      scores again, without any model
+  tomovox compare runs/quickstart --reference blind  which rows differ, case by case
   tomovox judge RUN --endpoint URL --model NAME      a language model grades the answers
   tomovox data check M3D-Data                        what must be mended before training
+  tomovox data audit M3D-Data                        what of the test split training has met
   tomovox data prepare scans/ DIR --window lung      NIfTI, DICOM, NRRD or slices -> volumes
   tomovox data phantom DIR --cases 200 --seed 0      a synthetic data set in the published layout
   tomovox data sample DIR                            ten real CT and MR studies, same layout
@@ -84,7 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     _add_run(verbs)
     _add_predict(verbs)
-    _add_score(verbs)
+    add_score(verbs)
+    add_compare(verbs)
     add_judge_verb(verbs)
     add_data_verbs(verbs)
     _add_ask(verbs)
@@ -123,16 +127,6 @@ def _add_predict(verbs: Verbs) -> None:
     )
     parser.add_argument("--split", help="default: as in RUN/config.yaml, usually test")
     parser.set_defaults(handler=_predict)
-
-
-def _add_score(verbs: Verbs) -> None:
-    parser = verbs.add_parser(
-        "score",
-        help="score predictions again, without any model",
-        description="Score RUN folders, an experiment's folder or its YAML, and print the table.",
-    )
-    parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
-    parser.set_defaults(handler=_score)
 
 
 def _add_ask(verbs: Verbs) -> None:
@@ -183,33 +177,6 @@ def _predict(options: argparse.Namespace) -> int:
     from tomovox.lightning_verbs import predict_run
 
     predict_run(options.run, options.root, options.split)
-    return 0
-
-
-def _score(options: argparse.Namespace) -> int:
-    from tomovox.experiment import NOTES, table_console
-    from tomovox.judge.runs import experiment_names, find_runs, run_names, unanswered
-    from tomovox.judge.score import score_run
-    from tomovox.judge.tables import build_table, print_table, write_tables
-
-    runs = find_runs(options.places)
-    named = zip(run_names(runs), runs, strict=True)
-    frame = build_table({name: score_run(run).rows for name, run in named})
-    folders = experiment_names(runs)
-    notes: list[str] = []
-    for folder, name in folders.items():
-        kept = folder / NOTES
-        lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
-        notes += [f"{name}: {line}" for line in lines] if len(folders) > 1 else lines
-        missing = unanswered(folder, runs)
-        if missing:
-            sys.stderr.write(
-                f"tomovox: {folder}: no predictions of {', '.join(missing)}; table.csv and "
-                f"table.md stay as they were\n"
-            )
-        elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
-            write_tables(frame, folder, notes)
-    print_table(frame, table_console(), notes)
     return 0
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tomovox.cli_audit import add_audit_verb
 from tomovox.cli_terminal import Verbs, count, progress
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def add_data_verbs(verbs: Verbs) -> None:
     _add_raw(kinds, "prepare-seg", "turn M3D-Seg as distributed into what training reads")
     _add_raw(kinds, "prepare-refseg", "the same for M3D-RefSeg")
     _add_check(kinds)
+    add_audit_verb(kinds)
 
 
 def _add_phantom(kinds: Verbs) -> None:

@@ -6,9 +6,8 @@ where it stopped.
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,26 @@ from rich.console import Console
 
 from tomovox.cell import Cell, FitStage, keep_config, make_cell
 from tomovox.configuration import Config, merged, names_data_class, one_line, read_yaml
+from tomovox.control_cell import (
+    control_folder,
+    control_notes,
+    controls_of,
+    make_controls,
+    missing_controls,
+)
+from tomovox.data.controls import check_controls
 from tomovox.data.experiment_data import DataSource
 from tomovox.floor_cell import FLOORS, make_floor
-from tomovox.judge.score import RESULTS, Row, score_run
+from tomovox.judge.cells import Run
+from tomovox.judge.compare import Comparison, compared
+from tomovox.judge.facts import facts_of
+from tomovox.judge.score import RESULTS, Row, Scores, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
+from tomovox.judge.verdicts import print_verdicts
 from tomovox.left_out import left_out_notes
 from tomovox.progress import Job, do_all, say
 from tomovox.retrieval_cell import make_retrieval
-from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
+from tomovox.schema import NONE, PREDICTIONS, TomovoxError, write_atomically
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracking import Tracker
@@ -38,8 +49,9 @@ class Experiment:
     """An experiment file. `models` maps an id to a YAML or to {base: YAML, and changes}.
 
     `overrides` are laid over every model's config. `floors` are answered from the training records
-    alone. `processes` shared stages or rows are made at a time, each with `threads` CPU threads: a
-    fixed number, so that a machine of more cores gives the same digits.
+    alone. Every model that reads volumes answers again under each of the `controls` (see
+    `data.controls`). `processes` shared stages or rows are made at a time, each with `threads` CPU
+    threads: a fixed number, so that a machine of more cores gives the same digits.
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -47,6 +59,7 @@ class Experiment:
     shared: SharedStages = field(default_factory=SharedStages)
     fit: list[FitStage] = field(default_factory=list)
     floors: list[str] = field(default_factory=lambda: ["majority"])
+    controls: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
     overrides: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
@@ -67,6 +80,7 @@ def read_experiment(path: Path) -> Experiment:
         raise TomovoxError(
             f"{path}: unknown floors {', '.join(unknown)}; known: {', '.join(FLOORS)}"
         )
+    check_controls(experiment.controls, str(path))
     given = [name for name, value in vars(experiment.data).items() if value is not None]
     if len(given) != 1:
         raise TomovoxError(
@@ -106,6 +120,11 @@ class ExperimentRun:
         ]
         pending = [cell for cell in cells if not cell.done]
         jobs += [Job(c.name, _maker(c), c, c.needs) for c in pending]
+        jobs += [
+            Job(f"{c.name} controls", make_controls, c, frozenset({c.name}))
+            for c in cells
+            if missing_controls(c)
+        ]
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
         do_all(jobs, given.processes, given.threads)
@@ -133,6 +152,7 @@ class ExperimentRun:
             needs = frozenset() if floor else frozenset(str(job.folder) for job in jobs)
             cell = Cell(model, seed, folder, config, fit_stages, floor, self.quiet, needs)
             cell.threads, cell.data_key = given.threads, key_of(self.plan.data_key(root))
+            cell.controls = controls_of(cell, given.controls)
             cells.append(cell)
         for stage in stages.values():
             stage.quiet = self.quiet
@@ -154,16 +174,30 @@ class ExperimentRun:
         )
 
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
-        """Score every cell, write table.csv and table.md, log to MLflow and print."""
-        rows = {(c.model, c.seed): score_run(c.folder).rows for c in cells}
-        frame, notes = build_table(rows), self.notes(cells)
+        """Score and compare every cell and control, write the tables, log to MLflow and print."""
+        scores = self.scores(cells)
+        rows = {run: found.rows for run, found in scores.items()}
+        frame = compared(build_table(rows), {run: s.samples for run, s in scores.items()})
+        notes, reference = self.notes(cells), Comparison().reference_of(frame["model"])
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
-        write_tables(frame, self.folder, notes)
-        self.track(cells, rows)
+        facts = facts_of(reference, Comparison(), {cell.data_key for cell in cells})
+        tables = write_tables(frame, self.folder, notes, facts)
+        self.track(cells, rows, tables)
         print_table(frame, table_console(), notes)
+        print_verdicts(frame, reference, table_console())
         folder = Path(os.path.relpath(self.folder))
-        say(f"table: {folder / 'table.csv'} and table.md; tomovox ui {folder} opens MLflow")
+        say(f"table: {folder / 'table.csv'}, .md, .tex and .html; tomovox ui {folder} opens MLflow")
         return frame
+
+    def scores(self, cells: Sequence[Cell]) -> dict[Run, Scores]:
+        """Score every cell as it is and under every control."""
+        scored: dict[Run, Scores] = {}
+        for cell in cells:
+            scored[cell.model, cell.seed, NONE] = score_run(cell.folder)
+            for control in cell.controls:
+                folder = control_folder(cell.folder, control)
+                scored[cell.model, cell.seed, control] = score_run(folder)
+        return scored
 
     def notes(self, cells: Sequence[Cell]) -> list[str]:
         """Return what a reader of the table must know of its rows."""
@@ -173,23 +207,29 @@ class ExperimentRun:
                 taught.setdefault(lesson, []).append(cell.name)
         notes = [f"{lesson}: {', '.join(rows)}" for lesson, rows in taught.items()]
         for cell in cells:
-            remark = "" if cell.floor else getattr(_class_of(cell), "remark", "")
+            remark = "" if cell.floor else getattr(cell.model_class, "remark", "")
             if remark:
                 notes.append(f"{cell.name}: {remark}")
+        notes += control_notes(cells, self.experiment.controls)
         return notes + left_out_notes(cell.folder for cell in cells)
 
-    def track(self, cells: Sequence[Cell], rows: dict[tuple[str, int], list[Row]]) -> None:
-        """Log config, scores and tables: parent run = experiment, child = model x seed."""
+    def track(
+        self, cells: Sequence[Cell], rows: Mapping[Run, list[Row]], tables: Sequence[Path]
+    ) -> None:
+        """Log config, scores and tables: parent run = experiment, child = model x seed.
+
+        Scores under controls stand in the tables alone.
+        """
         tracker = Tracker(self.experiment.tracking_uri, self.folder, self.path.stem)
         parent = tracker.parent()
         tracker.log_config(parent, self.path.read_text(encoding="utf-8"), self.path.name)
-        tracker.log_files(parent, [self.folder / "table.csv", self.folder / "table.md"])
+        tracker.log_files(parent, tables)
         for cell in cells:
             run = tracker.run(cell.model, cell.seed)
             tracker.log_parameters(run, {"model": cell.model, "seed": cell.seed})
             config = (cell.folder / "config.yaml").read_text(encoding="utf-8")
             tracker.log_config(run, config)
-            tracker.log_rows(run, rows[cell.model, cell.seed])
+            tracker.log_rows(run, rows[cell.model, cell.seed, NONE])
             tracker.log_files(run, [cell.folder / PREDICTIONS, cell.folder / RESULTS])
             tracker.finish(run)
         tracker.finish(parent)
@@ -206,11 +246,6 @@ def _maker(cell: Cell) -> Callable[[Cell], None]:
     if cell.retrieval:
         return make_retrieval
     return make_floor if cell.floor else make_cell
-
-
-def _class_of(cell: Cell) -> Any:
-    module, _, name = cell.config["model"]["class_path"].rpartition(".")
-    return getattr(import_module(module), name)
 
 
 def _taught(stage: Path) -> str:

@@ -24,6 +24,9 @@ IGNORE = -100
 PREDICTIONS = "predictions.jsonl"
 """The file of a RUN folder that holds one line per answered record."""
 
+NONE, CONTROLS_FOLDER = "none", "controls"
+"""Control of answers about the true volumes, and the folder of a RUN that holds the others'."""
+
 LETTERS = "ABCD"
 """The letters of a closed question's choices, in the order of columns Choice A to Choice D."""
 

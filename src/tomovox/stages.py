@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.datamodule import FROM_MASKS, TASKS
-from tomovox.data.dataset import StudySampler, group_by_study
+from tomovox.data.dataset import group_by_study
 from tomovox.data.mask_supervision import MaskDataset, MaskItem
 from tomovox.data.records import read_records
+from tomovox.data.sampling import StudySampler
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
 from tomovox.left_out import write_left_out
 from tomovox.models.mask_pretraining import MaskBatch, MaskPretraining

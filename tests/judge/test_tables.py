@@ -4,9 +4,11 @@ import io
 
 import pandas
 import pytest
+from made_comparison import compared_table
 from made_rows import RUNS, cell, rows
 from rich.console import Console
 
+from tomovox.judge.compare import COMPARED, TESTED
 from tomovox.judge.tables import (
     COLUMNS,
     build_table,
@@ -43,16 +45,16 @@ def test_a_run_folder_names_model_and_seed(name, wanted):
 
 
 def test_the_order_of_runs_does_not_change_a_byte(tmp_path):
-    first = write_tables(build_table(RUNS), tmp_path / "a")
-    second = write_tables(build_table(dict(reversed(RUNS.items()))), tmp_path / "b")
+    first = write_tables(compared_table(RUNS), tmp_path / "a")
+    second = write_tables(compared_table(dict(reversed(RUNS.items()))), tmp_path / "b")
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
 
 
 def test_the_csv_can_be_read_back(tmp_path):
-    csv, _ = write_tables(build_table(RUNS), tmp_path)
+    csv, *_ = write_tables(compared_table(RUNS), tmp_path)
     frame = pandas.read_csv(csv)
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == [*COLUMNS, *COMPARED, *TESTED]
     assert frame["value"].isna().sum() == 2
 
 
@@ -125,11 +127,11 @@ def test_the_terminal_table_explains_what_is_unavailable():
 
 
 def test_seeds_of_one_model_are_told_apart():
-    text = printed({("med2e3", 0): rows(), ("med2e3", 1): rows()})
+    text = printed({("med2e3", 0, "none"): rows(), ("med2e3", 1, "none"): rows()})
     assert "med2e3 (seed 0)" in text and "med2e3 (seed 1)" in text
 
 
 def test_an_empty_comparison_is_an_empty_table(tmp_path):
-    csv, markdown = write_tables(build_table({}), tmp_path)
-    assert csv.read_text(encoding="utf-8") == ",".join(COLUMNS) + "\n"
+    csv, markdown, *_ = write_tables(compared_table({}), tmp_path)
+    assert csv.read_text(encoding="utf-8") == ",".join([*COLUMNS, *COMPARED, *TESTED]) + "\n"
     assert markdown.read_text(encoding="utf-8").startswith("# Scores")

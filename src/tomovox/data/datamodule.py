@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tomovox.data.dataset import (
     OnBadVolume,
     StudyDataset,
-    StudySampler,
     collate_studies,
     move_batch,
 )
@@ -25,8 +24,9 @@ from tomovox.data.permuted import in_every_order
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
 from tomovox.data.records import read_records
+from tomovox.data.sampling import StudySampler
 from tomovox.data.tokenizer import build_word_tokenizer
-from tomovox.schema import LETTERS, Batch, Record, Task, TomovoxError, Vocabulary
+from tomovox.schema import LETTERS, NONE, Batch, Record, Task, TomovoxError, Vocabulary
 
 TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
 FROM_MASKS = (
@@ -108,6 +108,7 @@ class M3DDataModule(LightningDataModule):
         self.on_bad_volume: OnBadVolume = on_bad_volume
         self.permutations = permutations
         self.choice_likelihood = choice_likelihood
+        self.control = NONE
         self._datasets: dict[str, StudyDataset] = {}
         self._skipped: frozenset[str] = frozenset()
         self._training: list[Record] | None = None
@@ -156,6 +157,14 @@ class M3DDataModule(LightningDataModule):
     def skip(self, ids: Iterable[str]) -> None:
         """Leave out of prediction the studies whose questions are all among `ids`: answered."""
         self._skipped = frozenset(ids)
+
+    def tamper(self, control: str) -> None:
+        """Predict with the volumes that a control shows (see `controls`), after the next setup.
+
+        Every closed question is then asked in its own order only, and no choice is scored.
+        """
+        self.control, self.permutations, self.choice_likelihood = control, 0, False
+        self._datasets.pop("test", None)
 
     def predict_studies(self) -> list[list[Record]]:
         """Return the questions of every study to predict, skipped or not, a list per study."""
@@ -256,7 +265,13 @@ class M3DDataModule(LightningDataModule):
         else:
             records = self._records({t: self.splits.get(t, self.test_split) for t in self.tasks})
             records = in_every_order(records) if self.permutations else records
-        return StudyDataset(self.root, records, limit=self.limit, on_bad_volume=self.on_bad_volume)
+        return StudyDataset(
+            self.root,
+            records,
+            limit=self.limit,
+            on_bad_volume=self.on_bad_volume,
+            control=self.control if name == "test" else NONE,
+        )
 
     def train_records(self) -> list[Record]:
         """Return the records of the training split, limit or not."""

@@ -6,7 +6,7 @@ A study is read once for all its questions. Letters: u studies, s series, b ques
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
+from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text
 from tomovox.data.volumes import augment, read_target, read_volume
-from tomovox.schema import LETTERS, Batch, Questions, Record, Studies, Task, TomovoxError
+from tomovox.schema import LETTERS, NONE, Batch, Questions, Record, Studies, Task, TomovoxError
 
 OnBadVolume = Literal["raise", "list"]
 DRAWN = frozenset({Task.SEG_SEMANTIC, Task.SEG_REFERRING})
@@ -54,6 +55,8 @@ class StudyDataset(Dataset[StudyItem]):
         limit: keep the first studies only.
         on_bad_volume: 'raise' when an unreadable volume is asked for; 'list' reads every volume
             now and leaves out, in `left_out`, the questions of those that cannot be read.
+        control: what is shown in place of the volumes of whole studies (see `controls`); a draw
+            shows the volumes themselves.
 
     Raises TomovoxError when no study is left.
     """
@@ -68,6 +71,7 @@ class StudyDataset(Dataset[StudyItem]):
         augmented: bool = False,
         limit: int | None = None,
         on_bad_volume: OnBadVolume = "raise",
+        control: str = NONE,
     ) -> None:
         self.root = Path(root)
         self.questions_per_study = questions_per_study
@@ -81,6 +85,8 @@ class StudyDataset(Dataset[StudyItem]):
         if not self.studies:
             reason = f"; {self.left_out[0][1]}" if self.left_out else ""
             raise TomovoxError(f"{self.root}: no study with a readable volume is left{reason}")
+        self.control = control
+        self.others = other_patients(self.studies) if control == OTHER_PATIENT else []
 
     def __len__(self) -> int:
         """Number of studies."""
@@ -96,18 +102,27 @@ class StudyDataset(Dataset[StudyItem]):
         """Return a study with all its questions, or with those that (row, seed) draws."""
         row, seed = index if isinstance(index, tuple) else (index, None)
         records = self.studies[row]
-        first = records[0]
-        voxels = [
-            torch.from_numpy(read_volume(self.root, name, first.id)) for name in first.volumes
-        ]
+        voxels = self._volumes(row)
         if seed is None:
-            return StudyItem(voxels, list(records), self._masks(records, voxels[0]))
+            masks = self._masks(records, voxels[0])
+            return StudyItem(self._shown(row, voxels), list(records), masks)
         random = np.random.default_rng(seed)
         drawn = self._draw(records, random)
         if self.augmented:
             generator = torch.Generator().manual_seed(int(random.integers(2**63)))
             voxels = [augment(volume, generator) for volume in voxels]
         return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]))
+
+    def _volumes(self, row: int) -> list[Tensor]:
+        first = self.studies[row][0]
+        return [torch.from_numpy(read_volume(self.root, name, first.id)) for name in first.volumes]
+
+    def _shown(self, row: int, voxels: Sequence[Tensor]) -> list[Tensor]:
+        """Return what the control shows in place of the volumes of a study."""
+        if self.control == OTHER_PATIENT:
+            return self._volumes(self.others[row])
+        paths = self.studies[row][0].volumes
+        return [tampered(v, self.control, path) for v, path in zip(voxels, paths, strict=True)]
 
     def _masks(self, records: Sequence[Record], volume: Tensor) -> dict[int, Tensor]:
         """Return the targets of the records that ask to draw, by their place."""
@@ -177,50 +192,6 @@ def permute_choices(record: Record, order: Sequence[int]) -> Record:
         choices=choices,
         reference=LETTERS[list(order).index(LETTERS.index(letter))] + answer,
     )
-
-
-class StudySampler(Sampler[tuple[int, int]]):
-    """Yields (row, draw seed) as often as there are studies, another order and draws every epoch.
-
-    Equal weights visit every study once an epoch, others in proportion: the expected number of
-    visits, rounded up or down. The epoch is the one of `set_epoch`, which Lightning calls; where a
-    wrapper for several processes hides that method, each pass counts as the next epoch.
-    """
-
-    def __init__(
-        self, n: int, seed: int = 0, shuffle: bool = True, weights: Sequence[float] | None = None
-    ) -> None:
-        self.n, self.seed, self.shuffle = n, seed, shuffle
-        self.weights = np.array(weights if weights is not None else [1.0] * n)
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Number of studies."""
-        return self.n
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Start a pass over the studies."""
-        visits = self._visits()
-        random = np.random.default_rng([self.seed, self.epoch])
-        self.epoch += 1
-        rows = visits[random.permutation(self.n)] if self.shuffle else visits
-        seeds = random.integers(2**63, size=self.n)
-        return iter(list(zip(rows.tolist(), seeds.tolist(), strict=True)))
-
-    def _visits(self) -> np.ndarray:
-        """Return n rows in order: systematic sampling, a comb laid over the weights.
-
-        The place of the comb is drawn from numbers of its own, so that weights change no draw.
-        """
-        if np.ptp(self.weights) == 0:
-            return np.arange(self.n)
-        place = np.random.default_rng([self.seed, self.epoch, 1]).random()
-        teeth = (np.arange(self.n) + place) * (self.weights.sum() / self.n)
-        return np.searchsorted(self.weights.cumsum(), teeth).clip(max=self.n - 1)
 
 
 def collate_studies(items: Sequence[StudyItem], template: Template, train: bool) -> Batch:

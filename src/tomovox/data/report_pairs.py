@@ -19,8 +19,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tomovox.data.dataset import StudySampler
 from tomovox.data.records import read_records
+from tomovox.data.sampling import StudySampler
 from tomovox.data.tokenizer import EOS, PLACEHOLDER, build_word_tokenizer, load_tokenizer
 from tomovox.data.volumes import augment, read_volume
 from tomovox.schema import Record, Studies, Task, TomovoxError, Vocabulary

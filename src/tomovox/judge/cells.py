@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.score import ALL, MACRO
 from tomovox.metrics.catalogue import METRICS, metric_key
-from tomovox.schema import QUESTION_TYPES
+from tomovox.schema import NONE, QUESTION_TYPES
 
 if TYPE_CHECKING:
     import pandas
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 KINDS = (ALL, MACRO, *QUESTION_TYPES.values())
 """Question types in the order of tables; those of a user's own follow by name."""
 
-Place = tuple[str, int | None, str, str, str]
-"""A cell's model, seed, question type, metric and protocol."""
+Run = tuple[str, int | None, str]
+"""Model, seed and control: whose answers a row of the table counts."""
+
+Place = tuple[Run, str, str, str]
+"""A cell's run, question type, metric and protocol."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -50,8 +53,8 @@ def cells_of(frame: pandas.DataFrame) -> dict[Place, Any]:
         for seed, unknown in zip(frame["seed"].fillna(0), frame["seed"].isna(), strict=True)
     ]
     columns = (frame[name] for name in ("question_type", "metric", "protocol"))
-    places = zip(frame["model"], seeds, *columns, strict=True)
-    return dict(zip(places, frame.to_dict("records"), strict=True))
+    runs = zip(frame["model"], seeds, frame["control"], strict=True)
+    return dict(zip(zip(runs, *columns, strict=True), frame.to_dict("records"), strict=True))
 
 
 def where(frame: pandas.DataFrame, **wanted: str) -> pandas.DataFrame:
@@ -61,18 +64,25 @@ def where(frame: pandas.DataFrame, **wanted: str) -> pandas.DataFrame:
     return frame
 
 
-def runs_of(frame: pandas.DataFrame) -> dict[tuple[str, int | None], str]:
-    """Return the runs (model, seed) in order, and the name of each one's line."""
+def runs_of(frame: pandas.DataFrame) -> dict[Run, str]:
+    """Return the runs in order, controls below their model, and the name of each one's line."""
     unknown = -1  # a seed that the name of the run does not tell
     seeds = frame["seed"].fillna(unknown).astype(int)
-    runs = sorted({(str(m), int(s)) for m, s in zip(frame["model"], seeds, strict=True)})
-    times = Counter(model for model, _ in runs)
-    return {
-        (model, None if seed == unknown else seed): f"{model} (seed {seed})"
-        if times[model] > 1 and seed != unknown
-        else model
-        for model, seed in runs
-    }
+    runs = zip(frame["model"], seeds, frame["control"], strict=True)
+    ordered = sorted({(str(m), int(s), str(c)) for m, s, c in runs}, key=_controls_last)
+    times = Counter(model for model, _, control in ordered if control == NONE)
+    named: dict[Run, str] = {}
+    for model, seed, control in ordered:
+        label = f"{model} (seed {seed})" if times[model] > 1 and seed != unknown else model
+        if control != NONE:
+            label = f"{label}, {control}"
+        named[model, None if seed == unknown else seed, control] = label
+    return named
+
+
+def _controls_last(run: tuple[str, int, str]) -> tuple[str, int, bool, str]:
+    model, seed, control = run
+    return model, seed, control != NONE, control
 
 
 def metrics_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tomovox.judge.cells import (
     KINDS,
+    Run,
     cells_of,
     in_order,
     metrics_in,
@@ -18,6 +19,7 @@ from tomovox.judge.cells import (
     where,
 )
 from tomovox.judge.score import ALL
+from tomovox.judge.verdicts import HEADS, HOW_COMPARED, title_of, verdict_rows
 from tomovox.schema import Task
 
 if TYPE_CHECKING:
@@ -26,9 +28,16 @@ if TYPE_CHECKING:
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 
 
-def markdown_of(frame: pandas.DataFrame, notes: Sequence[str] = ()) -> str:
-    """Return the readable table: a section per task, every run a row, n in the header."""
+def markdown_of(
+    frame: pandas.DataFrame, notes: Sequence[str] = (), reference: str | None = None
+) -> str:
+    """Return the readable table: a section per task, every run a row, n in the header.
+
+    With a `reference`, the verdicts of a compared frame stand first.
+    """
     lines, runs = ["# Scores", ""], runs_of(frame)
+    if reference is not None:
+        lines += ["## Verdicts", "", HOW_COMPARED, "", *_verdict_lines(frame, reference)]
     for task in in_order(frame["task"], [str(task) for task in Task]):
         lines += [f"## {task}", ""]
         part = frame[frame["task"] == task]
@@ -42,6 +51,15 @@ def markdown_of(frame: pandas.DataFrame, notes: Sequence[str] = ()) -> str:
     if notes:
         lines += ["## Notes", "", *(f"- {_escaped(note)}" for note in notes), ""]
     return "\n".join(lines)
+
+
+def _verdict_lines(frame: pandas.DataFrame, reference: str) -> Iterator[str]:
+    for task in in_order(frame["task"], [str(task) for task in Task]):
+        if rows := verdict_rows(frame, task, reference):
+            yield from (f"### {_escaped(title_of(frame, task, reference))}", "")
+            yield from (f"| {' | '.join(HEADS)} |", "|---|" + "---:|" * (len(HEADS) - 1))
+            yield from (f"| {' | '.join(map(_escaped, row))} |" for row in rows)
+            yield ""
 
 
 def _groups(cells: pandas.DataFrame) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -59,7 +77,7 @@ def _groups(cells: pandas.DataFrame) -> Iterator[tuple[str, list[tuple[str, str,
 
 def _markdown_rows(
     cells: pandas.DataFrame,
-    runs: Mapping[tuple[str, int | None], str],
+    runs: Mapping[Run, str],
     columns: Sequence[tuple[str, str, str]],
     title: str,
 ) -> Iterator[str]:
@@ -70,10 +88,10 @@ def _markdown_rows(
         heads.append(_escaped(name) + (f" ({span(mine['n'])})" if len(mine) else ""))
     yield "| model | " + " | ".join(heads) + " |"
     yield "|---|" + "---:|" * len(columns)
-    for (model, seed), label in runs.items():
+    for run, label in runs.items():
         row = []
         for kind, metric, protocol in columns:
-            cell = found.get((model, seed, kind, metric, protocol))
+            cell = found.get((run, kind, metric, protocol))
             row.append(_escaped(shown(cell, metric, protocol)))
         yield f"| {_escaped(label)} | " + " | ".join(row) + " |"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tomovox.schema import PREDICTIONS, TomovoxError
+from tomovox.schema import CONTROLS_FOLDER, NONE, PREDICTIONS, TomovoxError
 
 CONFIG = "config.yaml"
 """The file that every RUN folder has from its first step on."""
@@ -59,6 +59,12 @@ def experiment_names(runs: Sequence[Path]) -> dict[Path, str]:
     while len({folder.parts[-parts:] for folder in folders}) < len(folders):
         parts += 1
     return {folder: "/".join(folder.parts[-parts:]) for folder in folders}
+
+
+def controls_of(run: Path) -> dict[str, Path]:
+    """Return the folders with a run's predictions: its own under "none", then its controls'."""
+    found = sorted(p for p in (run / CONTROLS_FOLDER).glob("*") if _answered(p))
+    return {NONE: run} | {folder.name: folder for folder in found}
 
 
 def unanswered(experiment: Path, runs: Sequence[Path]) -> list[str] | None:

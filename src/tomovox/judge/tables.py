@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.cells import (
     KINDS,
+    Run,
     cells_of,
     in_order,
     metrics_in,
@@ -26,7 +27,7 @@ from tomovox.judge.cells import (
 from tomovox.judge.markdown import markdown_of
 from tomovox.judge.score import ALL, Row
 from tomovox.metrics.catalogue import METRICS, metric_key
-from tomovox.schema import Task, TomovoxError, write_atomically
+from tomovox.schema import NONE, Task, TomovoxError, write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -39,6 +40,7 @@ COLUMNS = (
     "protocol",
     "model",
     "seed",
+    "control",
     "value",
     "n",
     "signature",
@@ -52,11 +54,12 @@ MODEL_WIDTH = 24
 
 
 def build_table(
-    runs: Mapping[str, Iterable[Row]] | Mapping[tuple[str, int], Iterable[Row]],
+    runs: Mapping[str, Iterable[Row]] | Mapping[Run, Iterable[Row]],
 ) -> pandas.DataFrame:
     """Return all rows of all runs in long form, sorted, with the columns COLUMNS.
 
-    A run is named (model, seed), or as its folder: "med2e3-s0" is seed 0 of med2e3. `value` is NaN
+    A run is named (model, seed, control), or as its folder: "med2e3-s0" is seed 0 of med2e3 itself,
+    without a control. `value` is NaN
     exactly where `note` says "unavailable: reason"; `seed` is missing where the name tells none.
     Raises TomovoxError when two runs computed one column in two ways.
     """
@@ -64,14 +67,15 @@ def build_table(
 
     rows = []
     for name, cells in runs.items():
-        model, seed = name if isinstance(name, tuple) else model_and_seed(name)
-        rows += [{**cell, "model": model, "seed": seed} for cell in cells]
+        run = name if isinstance(name, tuple) else (*model_and_seed(name), NONE)
+        mine = dict(zip(("model", "seed", "control"), run, strict=True))
+        rows += [{**cell, **mine} for cell in cells]
     _check_signatures(rows)
     frame = pandas.DataFrame(rows, columns=list(COLUMNS))
     frame["note"] = frame["note"].fillna("").astype(str)
     frame["seed"] = frame["seed"].astype("Int64")
     frame["value"] = frame["value"].astype(float)
-    order = ["task", "question_type", "metric", "protocol", "model", "seed"]
+    order = ["task", "question_type", "metric", "protocol", "model", "seed", "control"]
     return frame.sort_values(order, kind="stable", ignore_index=True)
 
 
@@ -101,17 +105,31 @@ def model_and_seed(name: str) -> tuple[str, int | None]:
 
 
 def write_tables(
-    frame: pandas.DataFrame, folder: Path, notes: Sequence[str] = ()
-) -> tuple[Path, Path]:
-    """Write folder/table.csv (long form, six digits) and folder/table.md; return both paths.
+    frame: pandas.DataFrame,
+    folder: Path,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write a compared table as folder/table.csv, .md, .tex and .html; return the paths.
 
-    `notes` are what a reader must know of the rows; they stand below the readable table.
-    The bytes depend on the content of `frame` only, not on the order of the runs.
+    table.csv is the long form, with six digits; its bytes depend on the content of `frame` only,
+    not on the order of the runs. `notes` are what a reader must know of the rows, `facts` what
+    somebody needs to make the table again, the `reference` among them (see `facts_of`).
     """
-    csv, markdown = folder / "table.csv", folder / "table.md"
-    write_atomically(csv, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_atomically(markdown, markdown_of(frame, notes))
-    return csv, markdown
+    from tomovox.judge.html import html_of
+    from tomovox.judge.latex import latex_of
+
+    facts = facts or {}
+    content = {
+        "csv": frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"),
+        "md": markdown_of(frame, notes, facts.get("reference")),
+        "tex": latex_of(frame, notes, facts),
+        "html": html_of(frame, notes, facts),
+    }
+    paths = [folder / f"table.{ending}" for ending in content]
+    for path, text in zip(paths, content.values(), strict=True):
+        write_atomically(path, text)
+    return paths
 
 
 def print_table(frame: pandas.DataFrame, console: Console, remarks: Sequence[str] = ()) -> None:
@@ -142,7 +160,7 @@ class _Printer:
     """Prints tables of the terminal; `notes` collects why cells are empty or columns missing."""
 
     console: Console
-    runs: Mapping[tuple[str, int | None], str]
+    runs: Mapping[Run, str]
     notes: dict[str, None] = field(default_factory=dict)
 
     def print_task(
@@ -150,7 +168,7 @@ class _Printer:
     ) -> None:
         """Print metrics over all question types; one that counts fewer records says its own n."""
         whole = where(part, question_type=ALL)
-        asked = span(whole.groupby(["model", "seed"], dropna=False)["n"].max())
+        asked = span(whole.groupby(["model", "seed", "control"], dropna=False)["n"].max())
         heads = []
         for metric, protocol in headlines:
             n = span(where(whole, metric=metric, protocol=protocol)["n"])
@@ -192,10 +210,10 @@ class _Printer:
         table.add_column("model", overflow="fold", min_width=12, max_width=MODEL_WIDTH)
         for head in heads:
             table.add_column(escape(head), justify="right", no_wrap=True)
-        for (model, seed), label in self.runs.items():
+        for run, label in self.runs.items():
             cells = []
             for kind, metric, protocol in columns:
-                cell = found.get((model, seed, kind, metric, protocol))
+                cell = found.get((run, kind, metric, protocol))
                 cells.append(shown(cell, metric, protocol, short=True))
                 if cell is not None and cell["note"]:
                     self.notes[f"{metric} {protocol}: {cell['note']}"] = None

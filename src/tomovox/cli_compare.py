@@ -1,0 +1,143 @@
+"""How do runs become tables again, without any model? The verbs score and compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+    from tomovox.judge.compare import Comparison
+
+Verbs = Any
+
+COMPARE_EXAMPLES = """examples:
+  tomovox compare runs/quickstart                            all rows against blind
+  tomovox compare runs/a/med2e3-s0 runs/b/med2e3-s0 --reference a/med2e3
+  tomovox compare runs/quickstart --task vqa_closed --protocol standard --output tables
+"""
+
+
+def add_score(verbs: Verbs) -> None:
+    """Add the verb score."""
+    parser = verbs.add_parser(
+        "score",
+        help="score predictions again, without any model",
+        description="Score RUN folders, an experiment's folder or its YAML, and print the table.",
+    )
+    parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
+    parser.set_defaults(handler=_score)
+
+
+def add_compare(verbs: Verbs) -> None:
+    """Add the verb compare."""
+    parser = verbs.add_parser(
+        "compare",
+        help="say which rows differ, by paired statistics over cases",
+        description="Score the rows of experiments or RUN folders, compare each with a reference "
+        "and each control with its model, and print a verdict per task: paired differences with "
+        "95%% intervals, bootstrap over cases, p from swaps by case, corrected over all rows and "
+        "question types of a metric.",
+        epilog=COMPARE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
+    parser.add_argument("--reference", metavar="MODEL", help="default: blind, else the first")
+    parser.add_argument("--correction", choices=("holm", "bh"), default="holm")
+    for name in ("task", "metric", "protocol"):
+        parser.add_argument(f"--{name}", metavar=name.upper(), help=f"only this {name}")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write the tables there")
+    parser.set_defaults(handler=_compare)
+
+
+def table_of(runs: list[Path], comparison: Comparison) -> pandas.DataFrame:
+    """Score runs and their controls, compare them, and return the long table."""
+    from tomovox.judge.compare import compared
+    from tomovox.judge.runs import controls_of, run_names
+    from tomovox.judge.score import score_run
+    from tomovox.judge.tables import build_table, model_and_seed
+
+    scores = {}
+    for name, run in zip(run_names(runs), runs, strict=True):
+        for control, folder in controls_of(run).items():
+            scores[*model_and_seed(name), control] = score_run(folder)
+    frame = build_table({run: found.rows for run, found in scores.items()})
+    return compared(frame, {run: found.samples for run, found in scores.items()}, comparison)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from tomovox.experiment import table_console
+    from tomovox.judge.compare import Comparison
+    from tomovox.judge.runs import experiment_names, find_runs, unanswered
+    from tomovox.judge.tables import print_table, write_tables
+    from tomovox.judge.verdicts import print_verdicts
+
+    runs = find_runs(options.places)
+    frame, notes = table_of(runs, Comparison()), _notes(runs)
+    reference = Comparison().reference_of(frame["model"])
+    for folder in (folders := experiment_names(runs)):
+        missing = unanswered(folder, runs)
+        if missing:
+            sys.stderr.write(
+                f"tomovox: {folder}: no predictions of {', '.join(missing)}; table.csv and "
+                f"table.md stay as they were\n"
+            )
+        elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
+            write_tables(frame, folder, notes, _facts(runs, reference, Comparison()))
+    print_table(frame, table_console(), notes)
+    print_verdicts(frame, reference, table_console())
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from tomovox.experiment import table_console
+    from tomovox.judge.cells import where
+    from tomovox.judge.compare import Comparison
+    from tomovox.judge.runs import find_runs
+    from tomovox.judge.tables import write_tables
+    from tomovox.judge.verdicts import print_verdicts
+    from tomovox.schema import TomovoxError
+
+    runs = find_runs(options.places)
+    comparison = Comparison(options.reference, options.correction)
+    frame = table_of(runs, comparison)
+    reference = comparison.reference_of(frame["model"])
+    wanted = {name: getattr(options, name) for name in ("task", "metric", "protocol")}
+    for name, value in wanted.items():
+        if value is not None and value not in set(frame[name]):
+            known = ", ".join(sorted(set(frame[name])))
+            raise TomovoxError(f"--{name} {value}: no row has it; there are {known}")
+    frame = where(frame, **{name: value for name, value in wanted.items() if value is not None})
+    if options.output is not None:
+        facts = _facts(runs, reference, comparison)
+        write_tables(frame, options.output, _notes(runs), facts)
+    print_verdicts(frame, reference, table_console())
+    return 0
+
+
+def _notes(runs: list[Path]) -> list[str]:
+    """Return what the experiments of the runs said of their rows."""
+    from tomovox.experiment import NOTES
+    from tomovox.judge.runs import experiment_names
+
+    notes: list[str] = []
+    folders = experiment_names(runs)
+    for folder, name in folders.items():
+        kept = folder / NOTES
+        lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+        notes += [f"{name}: {line}" for line in lines] if len(folders) > 1 else lines
+    return notes
+
+
+def _facts(runs: list[Path], reference: str, comparison: Comparison) -> dict[str, str]:
+    """Return what a footnote must say; runs name the digest of their data in config.yaml."""
+    from tomovox.configuration import read_yaml
+    from tomovox.judge.facts import facts_of
+    from tomovox.judge.runs import CONFIG
+
+    configs = [read_yaml(run / CONFIG) for run in runs if (run / CONFIG).is_file()]
+    data = [str(config["data_key"]) for config in configs if config.get("data_key")]
+    return facts_of(reference, comparison, data)

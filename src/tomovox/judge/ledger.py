@@ -1,0 +1,215 @@
+"""Do our rows reach the figures of their papers? Reported beside ours, and what is known to differ.
+
+Only numbers of one metric in one protocol meet. That both come from the same data is for the caller
+to know: a run does not say which data set it read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from tomovox.judge.cells import one_line, where
+from tomovox.judge.published import Figure, reported_rows
+from tomovox.metrics.metric import PROTOCOLS
+from tomovox.schema import NONE, Task, TomovoxError
+
+if TYPE_CHECKING:
+    import pandas
+
+DEVIATIONS = {
+    "m3d_clip": "sentences and turns drawn by seed, epoch and pair; padding to the longest report",
+    "m3d_lamed": "no turns and flips; stage 2 keeps the input embeddings of stage 1; no mask head "
+    "unless asked for",
+    "med2e3": "the text projection of TG-IS is loaded; the frozen question encoder has no dropout; "
+    "no turns and flips",
+    "ms_vlm": "re-implementation, there is no official code; dense attention; no stage of masked "
+    "embeddings; padded slices hidden from the resampler",
+}
+"""What differs from the released systems even at published size: the README of each says more."""
+
+ENCODER = "encoder:roberta-large|layer:17|"
+"""What M3D-Bench computes BERTScore with, as our signature names it (M3D, section on M3D-Bench)."""
+
+SAME_DATA = "Two numbers can be compared only where both come from the data and split of the paper."
+LARGEST = "At published size; recipes of scale tiny and smol differ in models and volumes as well."
+
+_MARKS = re.compile(r"([\\`*_\[\]<>|])")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A reported figure beside ours; `ours` is None where the metric could not run.
+
+    `difference` is ours less reported, in the unit of both: fractions, or ranks.
+    """
+
+    model: str
+    seed: int | None
+    system: str
+    task: str
+    question_type: str
+    metric: str
+    protocol: str
+    reported: float
+    ours: float | None
+    difference: float | None
+    unit: str
+    n_reported: int | None
+    n_ours: int
+    split: str
+    source: str
+    verified: bool
+    deviations: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What `ledger` returns: the entries, the system of each row of the table that has one, and the
+    known deviations by system.
+    """
+
+    entries: list[Entry]
+    systems: dict[str, str]
+    deviations: dict[str, str]
+
+
+def ledger(
+    frame: pandas.DataFrame,
+    published: Sequence[Figure],
+    deviations: Mapping[str, str] | None = None,
+    systems: Mapping[str, str] | None = None,
+) -> Ledger:
+    """Return every row of a long table (judge.tables) that a paper has the same number of.
+
+    `systems` names the system of a row's model; any other model that is named as a system is that
+    one. `deviations`, by system, are added to DEVIATIONS. A recall depends on how many there are to
+    find among: it meets a figure of as many records only; and a BERTScore only one of its encoder,
+    so ours must be that of ENCODER. Controls are left out. Raises TomovoxError when `systems` names
+    a system that neither figures nor deviations have.
+    """
+    known = DEVIATIONS | dict(deviations or {})
+    names = known.keys() | {figure.system for figure in published}
+    mapped = {model: model for model in frame["model"] if model in names} | dict(systems or {})
+    if wrong := [model for model, system in mapped.items() if system not in names]:
+        raise TomovoxError(
+            f"row {wrong[0]}: system {mapped[wrong[0]]!r} is not known; "
+            f"known: {', '.join(sorted(names))}"
+        )
+    entries = []
+    for row in where(frame, control=NONE).to_dict("records"):
+        system = mapped.get(row["model"])
+        for figure in reported_rows(Task(row["task"]), row["protocol"], published):
+            if figure.system == system and _meet(row, figure):
+                entries.append(_entry(row, figure, known.get(figure.system, "")))
+    present = sorted(mapped.keys() & set(frame["model"]))
+    return Ledger(entries, {model: mapped[model] for model in present}, known)
+
+
+def _meet(row: Mapping[str, Any], figure: Figure) -> bool:
+    """Return whether a row and a figure of one task and protocol are the same number."""
+    if any(row[name] != getattr(figure, name) for name in ("question_type", "metric")):
+        return False
+    if figure.task == Task.RETRIEVAL:
+        return figure.n == row["n"]
+    return figure.metric != "bertscore_f1" or ENCODER in row["signature"]
+
+
+def _entry(row: Mapping[str, Any], figure: Figure, deviations: str) -> Entry:
+    import pandas
+
+    ours = None if pandas.isna(row["value"]) else float(row["value"])
+    return Entry(
+        model=row["model"],
+        seed=None if pandas.isna(row["seed"]) else int(row["seed"]),
+        system=figure.system,
+        task=str(figure.task),
+        question_type=figure.question_type,
+        metric=figure.metric,
+        protocol=figure.protocol,
+        reported=figure.value,
+        ours=ours,
+        difference=None if ours is None else ours - figure.value,
+        unit=figure.unit,
+        n_reported=figure.n,
+        n_ours=int(row["n"]),
+        split=figure.split,
+        source=figure.source,
+        verified=figure.verified,
+        deviations=deviations,
+    )
+
+
+def ledger_tsv(found: Ledger) -> str:
+    """Return a line per entry, tab-separated, with the fields of Entry as its header.
+
+    Values have six digits; what is not known is empty, `verified` yes or no.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(field.name for field in fields(Entry))
+    writer.writerows([_plain(cell) for cell in asdict(entry).values()] for entry in found.entries)
+    return text.getvalue()
+
+
+def _plain(cell: str | float | bool | None) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return f"{cell:.6f}" if isinstance(cell, float) else one_line(str(cell))
+
+
+def ledger_markdown(found: Ledger) -> str:
+    """Return a table per protocol, and below them what is known to differ, row by row.
+
+    A row of a system without a comparable figure is named there too.
+    """
+    lines = ["# Reproduction ledger", "", SAME_DATA, ""]
+    for protocol in PROTOCOLS:
+        entries = [entry for entry in found.entries if entry.protocol == protocol]
+        if entries:
+            lines += [f"## protocol {protocol}", "", *_table(entries), ""]
+    lines += ["## Known deviations", "", LARGEST, ""]
+    compared = {entry.model for entry in found.entries}
+    for model, system in found.systems.items():
+        note = found.deviations.get(system) or "none listed"
+        alone = "" if model in compared else " (no comparable figure)"
+        lines.append(f"- {_escaped(model)}{alone}: {_escaped(note)}")
+    return "\n".join([*lines, ""])
+
+
+def _table(entries: Iterable[Entry]) -> list[str]:
+    heads = (
+        *("row", "system", "task", "type", "metric", "reported", "ours", "difference"),
+        *("n reported", "n ours", "verified", "source"),
+    )
+    lines = ["| " + " | ".join(heads) + " |", "|---" * 5 + "|---:" * 5 + "|---" * 2 + "|"]
+    for entry in entries:
+        name = entry.model if entry.seed is None else f"{entry.model} (seed {entry.seed})"
+        cells = (
+            *(name, entry.system, entry.task, entry.question_type, entry.metric),
+            *(_shown(entry.reported, entry.unit), _shown(entry.ours, entry.unit)),
+            _shown(entry.difference, entry.unit, "+").replace("%", " points"),
+            "not stated" if entry.n_reported is None else str(entry.n_reported),
+            *(str(entry.n_ours), "yes" if entry.verified else "no", entry.source),
+        )
+        lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
+    return lines
+
+
+def _shown(value: float | None, unit: str, sign: str = "") -> str:
+    """Return a value with the digits of papers: 75.78%, 0.1438."""
+    if value is None:
+        return "n/a"
+    digits = {"percent": 2, "rank": 1}.get(unit, 4)
+    percent = unit == "percent"
+    return f"{100 * value if percent else value:{sign}.{digits}f}{'%' if percent else ''}"
+
+
+def _escaped(text: str) -> str:
+    return _MARKS.sub(r"\\\1", one_line(text))

@@ -1,0 +1,180 @@
+"""Does the table say the truth of a suite in which the truth is known?"""
+
+import numpy as np
+import pandas
+import pytest
+
+from tomovox.judge.compare import COMPARED, TESTED, Comparison, compared
+from tomovox.judge.reliance import reliance
+from tomovox.judge.tables import build_table
+from tomovox.judge.verdicts import verdict_of
+from tomovox.metrics.bleu import bleu_of_counts, bleu_of_rows
+from tomovox.metrics.catalogue import METRICS
+from tomovox.schema import TomovoxError
+
+METRIC = METRICS["accuracy.standard"]
+CASES, KINDS = 100, ("organ", "plane")
+TRUTH = {"blind": 0.45, "equal": 0.45, "better": 0.60, "seeing": 0.75}
+"""Share of right answers: two models of one strength, and two that are better by set margins."""
+
+
+def samples(share: float, seed: int, metric=METRIC) -> list[dict]:
+    """Return answers of 100 cases of six questions; a case is easy or hard as a whole."""
+    random = np.random.default_rng(seed)
+    ease = random.normal(0, 0.1, CASES)
+    return [
+        {
+            "id": f"vqa_closed/test/{case:03d}{number}",
+            "case": f"{case:03d}",
+            "task": "vqa_closed",
+            "question_type": KINDS[number % 2],
+            "metric": metric.name,
+            "protocol": metric.protocol,
+            "value": float(random.random() < share + ease[case]),
+        }
+        for case in range(CASES)
+        for number in range(6)
+    ]
+
+
+def suite() -> dict:
+    """Return samples by run: the models, and controls of two of them."""
+    runs = {(name, 0, "none"): samples(share, i) for i, (name, share) in enumerate(TRUTH.items())}
+    runs["seeing", 0, "no_image"] = samples(TRUTH["blind"], 11)  # lost without the image
+    runs["better", 0, "no_image"] = runs["better", 0, "none"]  # never looked at it
+    return runs
+
+
+def rows_of(runs: dict) -> dict:
+    """Return the rows that the samples give, as the judge would make them."""
+    rows = {}
+    for run, mine in runs.items():
+        rows[run] = []
+        for kind in ("all", *KINDS):
+            values = [s["value"] for s in mine if kind in ("all", s["question_type"])]
+            rows[run].append(
+                {
+                    "task": "vqa_closed",
+                    "question_type": kind,
+                    "metric": METRIC.name,
+                    "protocol": METRIC.protocol,
+                    "value": float(np.mean(values)),
+                    "n": len(values),
+                    "signature": "s",
+                }
+            )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def table() -> pandas.DataFrame:
+    return compared(build_table(rows_of(suite())), suite())
+
+
+def row(table: pandas.DataFrame, model: str, control: str = "none", kind: str = "all") -> dict:
+    chosen = table[table["model"].eq(model) & table["control"].eq(control)]
+    return chosen[chosen["question_type"] == kind].to_dict("records")[0]
+
+
+def test_models_of_one_strength_tie(table):
+    assert verdict_of(row(table, "equal")) == "tie"
+
+
+def test_a_model_that_is_better_by_a_margin_is_called_better(table):
+    for model in ("better", "seeing"):
+        cell = row(table, model)
+        assert verdict_of(cell) == "better" and cell["difference_lo"] > 0
+        assert cell["difference_lo"] < TRUTH[model] - TRUTH["blind"] < cell["difference_hi"]
+
+
+def test_a_model_that_loses_nothing_without_the_image_ties_with_itself(table):
+    cell = row(table, "better", "no_image")
+    assert cell["difference"] == 0 and cell["p"] == 1 and verdict_of(cell) == "tie"
+    assert verdict_of(row(table, "seeing", "no_image")) == "worse"
+
+
+def test_the_reference_is_compared_with_nobody(table):
+    assert np.isnan(row(table, "blind")["p"]) and verdict_of(row(table, "blind")) == ""
+
+
+def test_the_best_is_marked_only_where_it_beats_every_other(table):
+    assert [m for m in TRUTH if row(table, m)["best"]] == ["seeing"]
+    tied = {run: mine for run, mine in suite().items() if run[0] in ("blind", "equal")}
+    assert not compared(build_table(rows_of(tied)), tied)["best"].any()
+
+
+def test_every_value_lies_in_its_interval_and_knows_its_cases(table):
+    assert ((table["lo"] < table["value"]) & (table["value"] < table["hi"])).all()
+    assert (table["cases"] == CASES).all()
+
+
+def test_a_corrected_p_is_never_smaller(table):
+    tested = table[table["p"].notna()]
+    assert (tested["p_adjusted"] >= tested["p"]).all()
+    gentle = compared(build_table(rows_of(suite())), suite(), Comparison(correction="bh"))
+    assert (gentle["p_adjusted"].dropna() <= tested["p_adjusted"]).all()
+
+
+def test_the_order_of_runs_and_records_changes_no_digit(table):
+    turned = {run: list(reversed(mine)) for run, mine in reversed(suite().items())}
+    again = compared(build_table(rows_of(suite())), turned)
+    pandas.testing.assert_frame_equal(again, table, check_exact=True)
+
+
+def test_another_reference_may_be_chosen():
+    runs = suite()
+    table = compared(build_table(rows_of(runs)), runs, Comparison(reference="seeing"))
+    assert verdict_of(row(table, "better")) == "worse"
+
+
+def test_an_unknown_reference_is_refused_with_the_known_ones():
+    with pytest.raises(TomovoxError, match="'best' is no model of this table; it has better, b"):
+        compared(build_table(rows_of(suite())), suite(), Comparison(reference="best"))
+
+
+def test_only_records_that_both_answered_are_compared():
+    runs = suite()
+    whole = compared(build_table(rows_of(runs)), runs)
+    half = {**runs, ("better", 0, "none"): runs["better", 0, "none"][:300]}
+    table = compared(build_table(rows_of(half)), half)
+    shared = [s["value"] for s in half["better", 0, "none"]]
+    ids = {s["id"] for s in half["better", 0, "none"]}
+    other = [s["value"] for s in runs["blind", 0, "none"] if s["id"] in ids]
+    assert row(table, "better")["difference"] == pytest.approx(np.mean(shared) - np.mean(other))
+    assert row(table, "equal")["difference"] == row(whole, "equal")["difference"]
+
+
+def test_what_has_no_samples_has_no_statistics():
+    runs = suite()
+    frame = build_table(rows_of(runs))
+    bare = compared(frame, {("blind", 0, "none"): runs["blind", 0, "none"]})
+    assert bare[bare["model"] == "seeing"][[*COMPARED, *TESTED[:2]]].isna().all(axis=None)
+
+
+# ---- visual reliance ---------------------------------------------------------------------------
+
+
+def test_reliance_is_all_of_the_gain_of_a_model_that_looks_and_none_of_one_that_does_not():
+    found = reliance(suite())
+    whole = found[found["question_type"] == "all"].set_index("model")
+    assert whole.loc["better", "reliance"] == 0
+    assert whole.loc["seeing", "lo"] < 1 < whole.loc["seeing", "hi"]
+    assert (whole["floor"] == "blind").all()
+
+
+def test_a_model_that_gains_nothing_has_no_reliance():
+    runs = suite() | {("equal", 0, "no_image"): samples(0.45, 12)}
+    found = reliance(runs).set_index(["model", "question_type"])
+    assert np.isnan(found.loc[("equal", "all"), "reliance"])
+
+
+# ---- BLEU of many rows -------------------------------------------------------------------------
+
+
+def test_bleu_of_rows_is_bleu_of_each_row():
+    random = np.random.default_rng(0)
+    possible = random.integers(1, 30, (50, 4))
+    matches = random.integers(0, possible + 1)
+    counts = np.concatenate([matches, possible, random.integers(0, 30, (50, 2))], axis=1)
+    expected = [bleu_of_counts(row) for row in counts.tolist()]
+    np.testing.assert_allclose(bleu_of_rows(counts.astype(float)), expected, rtol=1e-12)
