@@ -53,9 +53,12 @@ def add_compare(verbs: Verbs) -> None:
     parser.set_defaults(handler=_compare)
 
 
-def table_of(runs: list[Path], comparison: Comparison) -> pandas.DataFrame:
-    """Score runs and their controls, compare them, and return the long table."""
+def tables_of(
+    runs: list[Path], comparison: Comparison
+) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+    """Score runs and their controls; return the compared table and the visual reliance."""
     from tomovox.judge.compare import compared
+    from tomovox.judge.reliance import reliance
     from tomovox.judge.runs import controls_of, run_names
     from tomovox.judge.score import score_run
     from tomovox.judge.tables import build_table, model_and_seed
@@ -65,18 +68,21 @@ def table_of(runs: list[Path], comparison: Comparison) -> pandas.DataFrame:
         for control, folder in controls_of(run).items():
             scores[*model_and_seed(name), control] = score_run(folder)
     frame = build_table({run: found.rows for run, found in scores.items()})
-    return compared(frame, {run: found.samples for run, found in scores.items()}, comparison)
+    samples = {run: found.samples for run, found in scores.items()}
+    return compared(frame, samples, comparison), reliance(samples)
 
 
 def _score(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
     from tomovox.judge.compare import Comparison
+    from tomovox.judge.reliance import print_reliance, write_reliance
     from tomovox.judge.runs import experiment_names, find_runs, unanswered
     from tomovox.judge.tables import print_table, write_tables
     from tomovox.judge.verdicts import print_verdicts
 
     runs = find_runs(options.places)
-    frame, notes = table_of(runs, Comparison()), _notes(runs)
+    frame, looked = tables_of(runs, Comparison())
+    notes = _notes(runs)
     reference = Comparison().reference_of(frame["model"])
     for folder in (folders := experiment_names(runs)):
         missing = unanswered(folder, runs)
@@ -87,8 +93,10 @@ def _score(options: argparse.Namespace) -> int:
             )
         elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
             write_tables(frame, folder, notes, _facts(runs, reference, Comparison()))
+            write_reliance(looked, folder)
     print_table(frame, table_console(), notes)
     print_verdicts(frame, reference, table_console())
+    print_reliance(looked, table_console())
     return 0
 
 
@@ -96,6 +104,7 @@ def _compare(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
     from tomovox.judge.cells import where
     from tomovox.judge.compare import Comparison
+    from tomovox.judge.reliance import print_reliance, write_reliance
     from tomovox.judge.runs import find_runs
     from tomovox.judge.tables import write_tables
     from tomovox.judge.verdicts import print_verdicts
@@ -103,7 +112,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     runs = find_runs(options.places)
     comparison = Comparison(options.reference, options.correction)
-    frame = table_of(runs, comparison)
+    frame, looked = tables_of(runs, comparison)
     reference = comparison.reference_of(frame["model"])
     wanted = {name: getattr(options, name) for name in ("task", "metric", "protocol")}
     for name, value in wanted.items():
@@ -114,7 +123,9 @@ def _compare(options: argparse.Namespace) -> int:
     if options.output is not None:
         facts = _facts(runs, reference, comparison)
         write_tables(frame, options.output, _notes(runs), facts)
+        write_reliance(looked, options.output)
     print_verdicts(frame, reference, table_console())
+    print_reliance(looked, table_console())
     return 0
 
 

@@ -30,6 +30,7 @@ from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
 from tomovox.judge.compare import Comparison, compared
 from tomovox.judge.facts import facts_of
+from tomovox.judge.reliance import print_reliance, reliance, write_reliance
 from tomovox.judge.score import RESULTS, Row, Scores, score_run
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.judge.verdicts import print_verdicts
@@ -177,14 +178,17 @@ class ExperimentRun:
         """Score and compare every cell and control, write the tables, log to MLflow and print."""
         scores = self.scores(cells)
         rows = {run: found.rows for run, found in scores.items()}
-        frame = compared(build_table(rows), {run: s.samples for run, s in scores.items()})
+        samples = {run: found.samples for run, found in scores.items()}
+        frame, looked = compared(build_table(rows), samples), reliance(samples)
         notes, reference = self.notes(cells), Comparison().reference_of(frame["model"])
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
         facts = facts_of(reference, Comparison(), {cell.data_key for cell in cells})
         tables = write_tables(frame, self.folder, notes, facts)
+        tables += write_reliance(looked, self.folder)
         self.track(cells, rows, tables)
         print_table(frame, table_console(), notes)
         print_verdicts(frame, reference, table_console())
+        print_reliance(looked, table_console())
         folder = Path(os.path.relpath(self.folder))
         say(f"table: {folder / 'table.csv'}, .md, .tex and .html; tomovox ui {folder} opens MLflow")
         return frame

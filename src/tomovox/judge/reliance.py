@@ -6,19 +6,21 @@ Letters: c cases, r draws.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tomovox.judge.cells import Run
+from tomovox.judge.cells import KINDS, Run, in_order
 from tomovox.judge.compare import DRAWS, LEVEL, Statistic, columns_of, draws_of
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.score import MACRO, Sample
-from tomovox.schema import NONE, Task
+from tomovox.schema import NONE, Task, write_atomically
 from tomovox.statistics.bootstrap import interval
 
 if TYPE_CHECKING:
     import pandas
+    from rich.console import Console
 
 FLOORS = ("blind", "majority", "mean_place")
 """Rows without eyes, in the order in which one is taken for the floor."""
@@ -75,3 +77,35 @@ def _shares(
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw without any gain has no share
         shares = np.where(drawn > 0, lost / drawn, np.nan)
     return gain, kept, 1 - kept / gain, *interval(shares, LEVEL)
+
+
+def write_reliance(found: pandas.DataFrame, folder: Path) -> list[Path]:
+    """Write folder/reliance.csv, six digits; nothing where no model was controlled."""
+    if found.empty:
+        return []
+    path = folder / "reliance.csv"
+    write_atomically(path, found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    return [path]
+
+
+def print_reliance(found: pandas.DataFrame, console: Console) -> None:
+    """Print the share of each model's gain that vanishes under each control, by question type."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    for (task, metric, floor), part in found.groupby(["task", "metric", "floor"], sort=False):
+        title = f"{task}: share of the gain in {metric} above {floor} that vanishes [95 %]"
+        table = Table(title=escape(title), title_justify="left")
+        kinds = in_order(part["question_type"], KINDS)
+        for head in ("model", "control", *kinds):
+            table.add_column(escape(head), justify="right" if head in kinds else "left")
+        for (model, _, control), cells in part.groupby(["model", "seed", "control"], dropna=False):
+            shares = {row["question_type"]: _share(row) for row in cells.to_dict("records")}
+            table.add_row(escape(model), control, *(shares.get(kind, "") for kind in kinds))
+        console.print(table)
+
+
+def _share(row: Any) -> str:
+    if np.isnan(row["reliance"]):
+        return "no gain"
+    return f"{100 * row['reliance']:.0f}% [{100 * row['lo']:.0f}, {100 * row['hi']:.0f}]"

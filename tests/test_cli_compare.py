@@ -1,0 +1,109 @@
+"""Does `tomovox compare` say which rows differ, and write what it says?"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_cli_score import write_run
+
+from tomovox.cli import main
+from tomovox.schema import PREDICTIONS, Prediction, Task, to_line
+
+CASES = 40
+
+
+def answered(folder: Path, right: int) -> None:
+    """Write a RUN whose first `right` of 40 cases are answered right."""
+    write_run(folder, None)
+    lines = [
+        to_line(
+            Prediction(
+                id=f"vqa_closed/test/{case:06d}",
+                task=Task.VQA_CLOSED,
+                case=str(case),
+                question="Which plane?",
+                reference="A. axial",
+                text="A. axial" if case < right else "B. coronal",
+                question_type="plane",
+                choices=("axial", "coronal", "sagittal", "oblique"),
+            )
+        )
+        for case in range(CASES)
+    ]
+    (folder / PREDICTIONS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def experiment(tmp_path, monkeypatch) -> Path:
+    """Three rows: blind, one better, one of blind's strength; a control of the better one."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "one"
+    for name, right in (("blind-s0", 10), ("med2e3-s0", 35), ("ms_vlm-s0", 11)):
+        answered(folder / name, right)
+    controlled = folder / "med2e3-s0" / "controls" / "no_image"
+    answered(controlled, 10)
+    (controlled / "config.yaml").unlink()
+    return folder
+
+
+def test_it_says_who_is_better_and_who_ties(experiment, capsys):
+    assert main(["compare", str(experiment)]) == 0
+    verdicts, relied = capsys.readouterr().out.split("vqa_closed: share of the gain")
+    said = {line.split()[1]: line for line in verdicts.splitlines() if line.startswith("│")}
+    assert "better" in said["med2e3"] and "tie" in said["ms_vlm"] and "reference" in said["blind"]
+    assert "worse" in said["no_image"]
+    assert "100% [100, 100]" in relied
+
+
+def test_another_reference_turns_the_verdict(experiment, capsys):
+    assert main(["compare", str(experiment), "--reference", "med2e3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("blind" in line and "worse" in line for line in lines)
+
+
+def test_it_writes_every_form_of_the_table(experiment, tmp_path):
+    out = tmp_path / "tables"
+    assert main(["compare", str(experiment), "--output", str(out)]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert names == {"table.csv", "table.md", "table.tex", "table.html", "reliance.csv"}
+    table = pd.read_csv(out / "table.csv")
+    assert {"lo", "hi", "cases", "p_adjusted", "signature", "control"} <= set(table.columns)
+    assert set(table["control"]) == {"none", "no_image"}
+    relied = pd.read_csv(out / "reliance.csv")
+    assert relied["reliance"].iloc[0] == 1.0
+
+
+def test_only_what_is_asked_for_is_written(experiment, tmp_path):
+    out = tmp_path / "tables"
+    chosen = ["--metric", "accuracy", "--protocol", "standard"]
+    assert main(["compare", str(experiment), *chosen, "--output", str(out)]) == 0
+    table = pd.read_csv(out / "table.csv")
+    assert set(table["metric"]) == {"accuracy"} and set(table["protocol"]) == {"standard"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--reference", "best"], "reference 'best' is no model of this table"),
+        (["--metric", "bleu9"], "--metric bleu9: no row has it; there are accuracy"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(experiment, capsys, arguments, said):
+    assert main(["compare", str(experiment), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_the_same_runs_give_the_same_bytes(experiment, tmp_path):
+    for name in ("a", "b"):
+        assert main(["compare", str(experiment), "--output", str(tmp_path / name)]) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_scoring_an_experiment_leaves_the_verdicts_in_its_table(experiment):
+    assert main(["score", str(experiment)]) == 0
+    assert "## Verdicts" in (experiment / "table.md").read_text("utf-8")
+    results = json.loads((experiment / "med2e3-s0" / "results.json").read_text("utf-8"))
+    assert results["rows"]
