@@ -46,8 +46,9 @@ class VisionPretraining(LightningModule):
     """Train one encoder on answers to closed questions and, with masks, on where findings lie.
 
     Losses: answers from a learned pool over all tokens; with masks also the finding class of every
-    cell (findings weigh `finding_weight`), the class of every small part of a cell, from the
+    cell (findings weigh `finding_weight`), in 3D the class of every small part of a cell, from the
     cell's one token, and the answers from the tokens inside the finding. The heads are thrown away.
+    A 2D cell is thin and has no parts: asked for them, the slices told the plane less often.
     """
 
     def __init__(
@@ -77,12 +78,13 @@ class VisionPretraining(LightningModule):
         if classes:
             self.cell_head = nn.Linear(width, classes)
             self.slice_head = nn.Linear(width, classes)
-            cell = _cell(encoder)
-            self.parts = tuple(max(1, n // most) for n, most in zip(cell, PART, strict=True))
-            self.part_head = nn.Linear(width, classes * math.prod(self.parts))
             weight = torch.full((classes,), finding_weight)
             weight[0] = 1.0
             self.register_buffer("class_weight", weight)
+        if classes and isinstance(encoder, ViT3DConfig):
+            shares = zip(encoder.patch, PART, strict=True)
+            self.parts = tuple(max(1, n // most) for n, most in shares)
+            self.part_head = nn.Linear(width, classes * math.prod(self.parts))
             rest = torch.ones(classes)
             rest[0] = REST_WEIGHT
             self.register_buffer("part_weight", rest)
@@ -132,9 +134,10 @@ class VisionPretraining(LightningModule):
             self.cell_head(tokens[known]).flatten(0, 1), cells[known].flatten(), weight
         )
         self.log("train/cells", loss, prog_bar=True)
-        parts = PARTS_LOSS * self._part_loss(tokens[known], grid, labels[known])
-        self.log("train/parts", parts, prog_bar=True)
-        loss = loss + parts
+        if not self.flat:
+            parts = PARTS_LOSS * self._part_loss(tokens[known], grid, labels[known])
+            self.log("train/parts", parts, prog_bar=True)
+            loss = loss + parts
         inside = (cells > 0) & known[:, None]
         loss = loss + 0.5 * self._local_answers(tokens, inside, batch.answers)
         if self.flat:
@@ -182,13 +185,6 @@ def pretraining_optimizer(module: LightningModule, lr: float) -> OptimizerLRSche
         optimizer, lambda step: cosine_with_warmup(step, steps, 0.1, 0.05)
     )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def _cell(encoder: ViT3DConfig | SliceEncoderConfig) -> tuple[int, int, int]:
-    """Return the voxels that one token stands for; a slice encoder has cells of one slice."""
-    if isinstance(encoder, ViT3DConfig):
-        return encoder.patch
-    return 1, encoder.patch, encoder.patch
 
 
 def _answer_loss(logits: list[Tensor], answers: Int[Tensor, "u a"]) -> Tensor:
