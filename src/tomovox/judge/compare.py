@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 CORRECTIONS: Mapping[str, Callable[[Any], Any]] = {"holm": holm, "bh": benjamini_hochberg}
 LEVEL, SIGNIFICANT = 0.95, 0.05
-DRAWS, SEED = 2000, 0
+DRAWS, SWAPS, SEED = 2000, 10_000, 0
+"""Draws of an interval, and swaps of a test: a corrected p must be able to be small."""
 Statistic = Additive | Rank
 Pair = tuple[Any, Any]
 """Two statistics of one kind: of one column, so both sums or both medians."""
@@ -225,7 +226,7 @@ def _cells(
             low, high = interval(own.replicates(weights), LEVEL)
             cell: dict[str, float] = {"lo": low, "hi": high, "cases": column.cases_of(run, kind)}
             if partner is not None and (pair := _pair(column, run, partner, kind)):
-                cell |= _difference(pair, weights, DRAWS)
+                cell |= _difference(pair, weights)
                 families[run[2] != NONE].append((run, kind))
             cells[run, kind] = cell
     for family in families.values():
@@ -233,7 +234,7 @@ def _cells(
         for key, p in zip(family, adjusted.tolist(), strict=True):
             cells[key]["p_adjusted"] = p
     for kind in column.kinds:
-        if (best := _best(column, kind, DRAWS)) is not None:
+        if (best := _best(column, kind)) is not None:
             cells[best, kind]["best"] = 1.0
     return cells
 
@@ -260,18 +261,18 @@ def _pair(column: Column, one: Run, other: Run, kind: str) -> Pair | None:
     return None if a is None or b is None else (a, b)
 
 
-def _difference(pair: Pair, weights: Any, permutations: int) -> dict[str, float]:
+def _difference(pair: Pair, weights: Any) -> dict[str, float]:
     a, b = pair
     found = difference(a, b, weights, LEVEL)
     return {
         "difference": found.point,
         "difference_lo": found.lo,
         "difference_hi": found.hi,
-        "p": permutation_p(a, b, permutations, SEED),
+        "p": permutation_p(a, b, SWAPS, SEED),
     }
 
 
-def _best(column: Column, kind: str, permutations: int) -> Run | None:
+def _best(column: Column, kind: str) -> Run | None:
     """Return the model that is better than every other model, corrected over these."""
     points = {
         run: value.point()
@@ -283,7 +284,7 @@ def _best(column: Column, kind: str, permutations: int) -> Run | None:
     sign = -1.0 if column.lower_is_better else 1.0
     first = max(sorted(points, key=str), key=lambda run: sign * points[run])
     pairs = [_pair(column, first, run, kind) for run in points if run[0] != first[0]]
-    p = [permutation_p(*pair, permutations, SEED) for pair in pairs if pair is not None]
+    p = [permutation_p(*pair, SWAPS, SEED) for pair in pairs if pair is not None]
     return first if p and max(holm(np.array(p))) < SIGNIFICANT else None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from tomovox.judge.compare import DRAWS, SEED, Comparison
+from tomovox.judge.compare import DRAWS, SEED, SWAPS, Comparison
 
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
@@ -21,7 +21,7 @@ def facts_of(reference: str, comparison: Comparison, data: Iterable[str]) -> dic
     facts = {
         "reference": reference,
         "correction": CORRECTION_NAMES[comparison.correction],
-        "bootstrap": f"{DRAWS} draws of cases, seed {SEED}",
+        "drawn": f"{DRAWS:,} draws of cases for intervals, {SWAPS:,} swaps for p, seed {SEED}",
         "tomovox": " ".join(filter(None, (version("tomovox"), commit()))),
     }
     if revisions := sorted(set(data)):
