@@ -102,6 +102,26 @@ def test_the_same_runs_give_the_same_bytes(experiment, tmp_path):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+def test_the_ledger_puts_reported_figures_beside_ours(experiment, tmp_path, capsys):
+    named = ["--system", "ms_vlm=m3d_lamed", "--output", str(tmp_path / "out")]
+    assert main(["ledger", str(experiment), *named]) == 0
+    page = capsys.readouterr().out
+    assert page == (tmp_path / "out" / "ledger.md").read_text("utf-8")
+    table = pd.read_csv(tmp_path / "out" / "ledger.tsv", sep="\t")
+    assert set(table["system"]) == {"m3d_lamed"} and (table["protocol"] != "unknown").all()
+    assert "98.80%" in page and "| plane |" in page
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [("ms_vlm", "write ROW=SYSTEM"), ("ms_vlm=gpt9", "system 'gpt9' is not known")],
+)
+def test_a_system_that_is_not_there_is_refused(experiment, capsys, named, said):
+    assert main(["ledger", str(experiment), "--system", named]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
 def test_scoring_an_experiment_leaves_the_verdicts_in_its_table(experiment):
     assert main(["score", str(experiment)]) == 0
     assert "## Verdicts" in (experiment / "table.md").read_text("utf-8")

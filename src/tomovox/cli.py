@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tomovox.cli_checkpoint import add_checkpoint_verbs
-from tomovox.cli_compare import add_compare, add_score
+from tomovox.cli_compare import add_compare, add_ledger, add_score
 from tomovox.cli_data import add_data_verbs
 from tomovox.cli_judge import add_judge_verb
 from tomovox.cli_models import add_models_verb
@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(verbs)
     add_score(verbs)
     add_compare(verbs)
+    add_ledger(verbs)
     add_judge_verb(verbs)
     add_data_verbs(verbs)
     _add_ask(verbs)

@@ -1,4 +1,4 @@
-"""How do runs become tables again, without any model? The verbs score and compare."""
+"""How do runs become tables again, without any model? The verbs score, compare and ledger."""
 
 from __future__ import annotations
 
@@ -51,6 +51,32 @@ def add_compare(verbs: Verbs) -> None:
         parser.add_argument(f"--{name}", metavar=name.upper(), help=f"only this {name}")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write the tables there")
     parser.set_defaults(handler=_compare)
+
+
+LEDGER_EXAMPLES = """examples:
+  tomovox ledger runs/published                     rows named as their system, such as m3d_lamed
+  tomovox ledger runs/mine --system phi3=m3d_lamed --output ledger
+"""
+
+
+def add_ledger(verbs: Verbs) -> None:
+    """Add the verb ledger."""
+    parser = verbs.add_parser(
+        "ledger",
+        help="put reported figures of papers beside ours",
+        description="Score the rows of experiments or RUN folders and print every figure that a "
+        "paper reports for their system in the same metric and protocol: reported, ours, "
+        "difference, verified or not, known deviations. It cannot know which data a run read.",
+        epilog=LEDGER_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
+    parser.add_argument(
+        "--system", action="append", default=[], metavar="ROW=SYSTEM", help="whose figures a row is"
+    )
+    parser.add_argument("--published", type=Path, metavar="FILE", help="default: published.csv")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write ledger.tsv and .md there")
+    parser.set_defaults(handler=_ledger)
 
 
 def tables_of(
@@ -126,6 +152,32 @@ def _compare(options: argparse.Namespace) -> int:
         write_reliance(looked, options.output)
     print_verdicts(frame, reference, table_console())
     print_reliance(looked, table_console())
+    return 0
+
+
+def _ledger(options: argparse.Namespace) -> int:
+    from tomovox.judge.ledger import ledger, ledger_markdown, ledger_tsv
+    from tomovox.judge.published import read_published
+    from tomovox.judge.runs import find_runs, run_names
+    from tomovox.judge.score import score_run
+    from tomovox.judge.tables import build_table
+    from tomovox.schema import TomovoxError, write_atomically
+
+    systems: dict[str, str] = {}
+    for pair in options.system:
+        row, equals, system = pair.partition("=")
+        if not (row and equals and system):
+            raise TomovoxError(f"--system {pair}: write ROW=SYSTEM, such as phi3=m3d_lamed")
+        systems[row] = system
+    figures = read_published(options.published)
+    runs = find_runs(options.places)
+    named = zip(run_names(runs), runs, strict=True)
+    frame = build_table({name: score_run(run).rows for name, run in named})
+    found = ledger(frame, figures, systems=systems)
+    if options.output is not None:
+        write_atomically(options.output / "ledger.tsv", ledger_tsv(found))
+        write_atomically(options.output / "ledger.md", ledger_markdown(found))
+    sys.stdout.write(ledger_markdown(found))
     return 0
 
 

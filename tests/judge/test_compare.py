@@ -7,7 +7,7 @@ import pytest
 from tomovox.judge.compare import COMPARED, TESTED, Comparison, compared
 from tomovox.judge.reliance import reliance
 from tomovox.judge.tables import build_table
-from tomovox.judge.verdicts import verdict_of
+from tomovox.judge.verdicts import seed_lines, verdict_of, verdict_rows
 from tomovox.metrics.bleu import bleu_of_counts, bleu_of_rows
 from tomovox.metrics.catalogue import METRICS
 from tomovox.schema import TomovoxError
@@ -178,3 +178,28 @@ def test_bleu_of_rows_is_bleu_of_each_row():
     counts = np.concatenate([matches, possible, random.integers(0, 30, (50, 2))], axis=1)
     expected = [bleu_of_counts(row) for row in counts.tolist()]
     np.testing.assert_allclose(bleu_of_rows(counts.astype(float)), expected, rtol=1e-12)
+
+
+# ---- verdicts and seeds ------------------------------------------------------------------------
+
+
+def test_seeds_of_one_model_tell_two_spreads_apart():
+    runs = {("seeing", seed, "none"): samples(0.75, seed) for seed in (0, 1, 2)}
+    frame = compared(build_table(rows_of(runs)), runs)
+    (line,) = seed_lines(frame)
+    values = frame[frame["question_type"] == "all"]["value"]
+    assert line.startswith("vqa_closed, accuracy: seeing over 3 seeds: mean ")
+    assert line.endswith(f"sd from other seeds {100 * values.std():.1f}")
+
+
+def test_one_seed_has_no_line_of_seeds(table):
+    assert seed_lines(table) == []
+
+
+def test_a_verdict_row_says_value_difference_and_what_could_be_shown(table):
+    rows = {row[0]: row[1:] for row in verdict_rows(table, "vqa_closed", "blind")}
+    assert rows["blind"][1:] == ("reference", "", "", "")
+    value, difference, p, verdict, least = rows["seeing"]
+    assert "[" in value and difference.startswith("+") and float(p) < 0.05
+    assert verdict == "better" and 0 < float(least) < 15
+    assert rows["  no_image"][3] in ("worse", "tie")

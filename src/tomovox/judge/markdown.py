@@ -19,7 +19,7 @@ from tomovox.judge.cells import (
     where,
 )
 from tomovox.judge.score import ALL
-from tomovox.judge.verdicts import HEADS, HOW_COMPARED, title_of, verdict_rows
+from tomovox.judge.verdicts import HEADS, HOW_COMPARED, seed_lines, title_of, verdict_rows
 from tomovox.schema import Task
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def _verdict_lines(frame: pandas.DataFrame, reference: str) -> Iterator[str]:
             yield from (f"| {' | '.join(HEADS)} |", "|---|" + "---:|" * (len(HEADS) - 1))
             yield from (f"| {' | '.join(map(_escaped, row))} |" for row in rows)
             yield ""
+    if lines := seed_lines(frame):
+        yield from (*(f"- {_escaped(line)}" for line in lines), "")
 
 
 def _groups(cells: pandas.DataFrame) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:

@@ -11,6 +11,7 @@ from tomovox.judge.score import ALL
 from tomovox.metrics.catalogue import METRICS, metric_key
 from tomovox.schema import NONE, Task
 from tomovox.statistics.power import detectable
+from tomovox.statistics.seeds import spread
 
 if TYPE_CHECKING:
     import pandas
@@ -88,7 +89,7 @@ def _points(value: float, metric: str, protocol: str, sign: str = "") -> str:
 
 
 def print_verdicts(frame: pandas.DataFrame, reference: str, console: Console) -> None:
-    """Print a table of verdicts for every task that has its primary metric."""
+    """Print a table of verdicts per task that has its primary metric, then the spread of seeds."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -102,6 +103,8 @@ def print_verdicts(frame: pandas.DataFrame, reference: str, console: Console) ->
         for row in rows:
             table.add_row(*(escape(one_line(text)) for text in row))
         console.print(table)
+    for line in seed_lines(frame):
+        console.print(escape(one_line(line)), highlight=False)
 
 
 def title_of(frame: pandas.DataFrame, task: str, reference: str) -> str:
@@ -112,3 +115,28 @@ def title_of(frame: pandas.DataFrame, task: str, reference: str) -> str:
     cases = part["cases"].dropna().astype(int)
     of = f"{span(cases).replace('n=', '')} cases" if len(cases) else "no cases"
     return f"{task}: {metric}, {protocol}, {of}, against {reference}"
+
+
+def seed_lines(frame: pandas.DataFrame) -> list[str]:
+    """Return, for models of several seeds, mean and both spreads of each task's primary metric.
+
+    The spread over cases and the spread over seeds stand apart: more seeds replace no cases.
+    """
+    lines = []
+    for task in in_order(frame["task"], [str(task) for task in Task]):
+        metric, _, protocol = task_protocol(Task(task)).primary.partition(".")
+        part = where(frame, task=task, metric=metric, protocol=protocol, question_type=ALL)
+        part = part[part["lo"].notna() & (part["control"] == NONE)]
+        for model, rows in part.groupby("model"):
+            if len(rows) < 2:
+                continue
+            errors = (rows["hi"] - rows["lo"]) / (2 * NORMAL)
+            found = spread(rows["value"].tolist(), errors.tolist())
+            mean = _points(rows["value"].mean(), metric, protocol)
+            over_cases = _points(found.sample_sd, metric, protocol)
+            over_seeds = _points(found.seed_sd or 0.0, metric, protocol)
+            lines.append(
+                f"{task}, {metric}: {model} over {len(rows)} seeds: mean {mean}, sd from other "
+                f"cases {over_cases}, sd from other seeds {over_seeds}"
+            )
+    return lines
