@@ -104,5 +104,6 @@ def test_scores_of_a_judge_stand_in_the_table_and_need_no_network(experiment, st
     monkeypatch.setattr(socket.socket, "connect", no_network)
     assert main(["score", str(experiment)]) == 0
     table = (experiment / "table.csv").read_text(encoding="utf-8")
-    values = re.findall(r"^report,all,llm_judge,standard,(\w+),0,([\d.]+),2,", table, re.MULTILINE)
+    line = r"^report,all,llm_judge,standard,(\w+),0,none,([\d.]+),2,"
+    values = re.findall(line, table, re.MULTILINE)
     assert values == [("a", "0.300000"), ("b", "0.600000")]

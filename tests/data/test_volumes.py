@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tomovox.data import volumes
 from tomovox.data.volumes import augment, read_volume, resolve_inside
 from tomovox.schema import TomovoxError
 
@@ -157,3 +158,18 @@ def test_augmentation_keeps_the_order_of_slices_or_reverses_it():
         depth = augment(slices, generator)[0, :, 0, 0]
         steps = depth.diff()
         assert (steps > 0).all() or (steps < 0).all()
+
+
+def test_headers_are_parsed_one_at_a_time(tmp_path, monkeypatch):
+    def held(call):
+        def checked(*arguments, **options):
+            assert volumes.HEADERS.locked()
+            return call(*arguments, **options)
+
+        return checked
+
+    np.save(tmp_path / "v.npy", np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 4, 4, 4))
+    monkeypatch.setattr(volumes.np, "load", held(np.load))
+    monkeypatch.setattr(volumes, "_read_header", held(volumes._read_header))
+    assert volumes.read_volume(tmp_path, "v.npy", "a").shape == (1, 4, 4, 4)
+    assert not volumes.HEADERS.locked()

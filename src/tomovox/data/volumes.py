@@ -6,6 +6,7 @@ Letters: D H W depth, height and width of a volume, in voxels.
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -19,6 +20,10 @@ from tomovox.data.faults import DataFault
 
 TOLERANCE = 1e-6
 """How far a rounded intensity may lie outside [0, 1] before the volume is refused."""
+
+HEADERS = threading.Lock()
+"""Held while the header of a file is parsed: in Python 3.11 and 3.12 two threads that build syntax
+trees at a time may raise SystemError (CPython issue 106905)."""
 
 PREPARE = "prepare it again as one (1, D, H, W) array of intensities in [0, 1]"
 
@@ -126,13 +131,15 @@ def open_array(path: Path, where: str, kinds: str, expected: str) -> np.ndarray:
     """
     try:
         with path.open("rb") as stream:
-            shape, dtype = _read_header(stream)
+            with HEADERS:
+                shape, dtype = _read_header(stream)
             header = stream.tell()
         size = path.stat().st_size
         _check_header(shape, dtype, size - header, where)
         if dtype.kind not in kinds:
             raise DataFault(where, f"voxels are {dtype}, expected {expected}", PREPARE)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with HEADERS:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataFault(
             where, "no such volume", "check the data root or download it again"
