@@ -6,12 +6,9 @@ H, W); prepared.tsv says what became of which. Letters: D H W depth, height and 
 
 from __future__ import annotations
 
-import io
 import json
-import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +19,7 @@ from jaxtyping import Float, Shaped
 from tomovox.data.faults import DataFault, Faults
 from tomovox.data.image_tree import Source, find_sources, find_texts
 from tomovox.data.images import SHAPE, check_settings, prepare_image
+from tomovox.data.written import in_processes, write_array, write_inside
 from tomovox.schema import TomovoxError, write_atomically
 
 SETTINGS, TABLE, REFUSED = "prepare.json", "prepared.tsv", "not_prepared.tsv"
@@ -181,15 +179,7 @@ def _results(
     if not (target / TABLE).is_file():
         _write_tables(target, {}, ())
     work = partial(_prepare_one, target=target, settings=settings)
-    if workers <= 1 or len(sources) <= 1:
-        yield from zip(sources, map(work, sources), strict=True)
-        return
-    # Spawned, not forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from zip(sources, pool.map(work, sources), strict=True)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    yield from zip(sources, in_processes(sources, work, workers), strict=True)
 
 
 def _prepare_one(source: Source, target: Path, settings: Settings) -> str | DataFault:
@@ -200,9 +190,7 @@ def _prepare_one(source: Source, target: Path, settings: Settings) -> str | Data
         )
     except DataFault as fault:
         return fault
-    data = io.BytesIO()
-    np.save(data, quantised(image.voxels, settings.format), allow_pickle=False)
-    _write(target, source.output, data.getvalue())
+    write_array(target, source.output, quantised(image.voxels, settings.format))
     cells = (
         source.place,
         source.output,
@@ -216,17 +204,6 @@ def _prepare_one(source: Source, target: Path, settings: Settings) -> str | Data
     return "\t".join(" ".join(cell.split()) for cell in cells)
 
 
-def _write(target: Path, relative: str, data: str | bytes) -> None:
-    """Write target / relative; raise TomovoxError when a link would lead it elsewhere."""
-    path = target / relative
-    if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
-        raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
-
-
 def _write_texts(source: Path, target: Path, faults: Faults) -> None:
     """Write the report of every case beside its volumes."""
     for path, output in find_texts(source):
@@ -235,7 +212,7 @@ def _write_texts(source: Path, target: Path, faults: Faults) -> None:
         except (OSError, UnicodeDecodeError) as error:
             faults.add(DataFault(str(path), f"not text in UTF-8 ({error})", "save it again"))
             continue
-        _write(target, output, text + "\n")
+        write_inside(target, output, text + "\n")
 
 
 def _write_tables(target: Path, rows: dict[str, str], refused: Sequence[DataFault]) -> None:

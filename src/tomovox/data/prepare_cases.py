@@ -6,11 +6,8 @@ W depth, height and width of the output, d h w those of the image.
 
 from __future__ import annotations
 
-import io
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -22,6 +19,7 @@ from torch.nn import functional
 from tomovox.data.faults import DataFault, Faults
 from tomovox.data.images import check_settings
 from tomovox.data.prepare import REFUSED, SETTINGS, Outcome
+from tomovox.data.written import in_processes, write_inside
 from tomovox.schema import TomovoxError, write_atomically
 
 Progress = Callable[[int, int], None]
@@ -84,7 +82,7 @@ def run_cases(
     """
     pending = [case for case in cases if not is_finished(case, target)]
     prepared = 0
-    for done, fault in enumerate(_results(pending, work, workers), 1):
+    for done, fault in enumerate(in_processes(pending, work, workers), 1):
         if fault:
             faults.add(fault)
         else:
@@ -105,38 +103,6 @@ def run_cases(
 def is_finished(case: Case, target: Path) -> bool:
     """Tell whether all files of a case are there."""
     return all((target / output).is_file() for output in case.outputs)
-
-
-def _results(
-    cases: Sequence[AnyCase], work: Callable[[AnyCase], DataFault | None], workers: int
-) -> Iterator[DataFault | None]:
-    if workers <= 1 or len(cases) <= 1:
-        yield from map(work, cases)
-        return
-    # Spawned, not forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from pool.map(work, cases)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def write_inside(target: Path, relative: str, data: str | bytes) -> None:
-    """Write target / relative; raise TomovoxError when a link would lead it elsewhere."""
-    path = target / relative
-    if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
-        raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
-
-
-def write_array(target: Path, relative: str, array: Shaped[np.ndarray, "..."]) -> None:
-    """Write an array as target / relative in NumPy's format; raises as `write_inside`."""
-    data = io.BytesIO()
-    np.save(data, array, allow_pickle=False)
-    write_inside(target, relative, data.getvalue())
 
 
 def foreground(values: Float[np.ndarray, "d h w"]) -> tuple[slice, slice, slice]:

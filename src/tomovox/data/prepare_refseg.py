@@ -23,10 +23,9 @@ from tomovox.data.prepare_cases import (
     foreground,
     nearest,
     run_cases,
-    write_array,
-    write_inside,
 )
 from tomovox.data.refseg_records import FILES
+from tomovox.data.written import write_array, write_inside
 from tomovox.schema import TomovoxError
 
 SCAN, LABELS, TEXTS = "ct.nii.gz", "mask.nii.gz", "text.json"

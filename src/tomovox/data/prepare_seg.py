@@ -28,14 +28,13 @@ from tomovox.data.prepare_cases import (
     is_finished,
     nearest,
     run_cases,
-    write_array,
-    write_inside,
 )
 from tomovox.data.published_files import read_json
 from tomovox.data.seg_records import TERMS
 from tomovox.data.sparse_masks import classes_and_shape, read_sparse_masks
 from tomovox.data.stored import check_size
 from tomovox.data.volumes import open_array, resolve_inside
+from tomovox.data.written import write_array, write_inside
 from tomovox.schema import TomovoxError
 
 NOTHING = np.zeros((1, 1, 1, 1), bool)

@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 HEADERS = threading.Lock()
 """Held while the header of a file is parsed: in Python 3.11 and 3.12 two threads that build syntax
-trees at a time may raise SystemError (CPython issue 106905)."""
+trees at a time may raise SystemError (CPython gh-106905)."""
 
 PREPARE = "prepare it again as one (1, D, H, W) array of intensities in [0, 1]"
 

@@ -92,6 +92,24 @@ def metrics_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:
     return [pair for pair in known if pair in present] + sorted(present - set(known))
 
 
+def headlines_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:
+    """Return the (metric, protocol) of a table that stand in short tables, in their order.
+
+    They are the headline metrics, and those that are not known here.
+    """
+    return [
+        pair
+        for pair in metrics_in(frame)
+        if (key := metric_key(*pair)) not in METRICS or METRICS[key].headline
+    ]
+
+
+def lower_is_better(metric: str, protocol: str) -> bool:
+    """Return whether a smaller value is the better one; an unknown metric is better when larger."""
+    known = METRICS.get(metric_key(metric, protocol))
+    return known is not None and known.lower_is_better
+
+
 def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
     """Return each value once: those of `order` first, then others by name."""
     present = set(values)

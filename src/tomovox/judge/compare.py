@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tomovox.judge.cells import Run
+from tomovox.judge.cells import Run, lower_is_better
 from tomovox.judge.score import ALL, MACRO, Sample
 from tomovox.metrics.bleu import bleu_of_counts, bleu_of_rows
 from tomovox.metrics.catalogue import METRICS, metric_key
@@ -97,6 +97,14 @@ class Column:
         return {case: place for place, case in enumerate(sorted(cases))}
 
     @cached_property
+    def case_places(self) -> dict[Run, np.ndarray]:
+        """Place of the case of each record of a run, in the order of its ids."""
+        return {
+            run: np.array([self.case_index[case] for case in answers.cases])
+            for run, answers in self.runs.items()
+        }
+
+    @cached_property
     def kinds(self) -> list[str]:
         """All records, the mean of the question types where there are several, and each type."""
         types = {str(k) for answers in self.runs.values() for k in np.unique(answers.kinds)} - {""}
@@ -106,11 +114,6 @@ class Column:
     def known(self) -> Metric | None:
         """The metric of the catalogue; None for another, such as a language model's grade."""
         return METRICS.get(metric_key(self.metric, self.protocol))
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether a smaller value is the better one."""
-        return self.known is not None and self.known.lower_is_better
 
     def statistic(self, run: Run, kind: str, among: Run | None = None) -> Statistic | None:
         """Return a run's value of a question type over all cases of the column.
@@ -122,7 +125,7 @@ class Column:
         if not chosen.any():
             return None
         pool = fmean if self.known is None else self.known.pool
-        index = np.array([self.case_index[case] for case in answers.cases])[chosen]
+        index = self.case_places[run][chosen]
         values, cases = answers.values[chosen], len(self.case_index)
         if values.ndim == 2:
             rows = bleu_of_rows if pool is bleu_of_counts else _row_by_row(pool)
@@ -136,8 +139,7 @@ class Column:
 
     def cases_of(self, run: Run, kind: str) -> int:
         """Return how many cases a run's records of a question type come from."""
-        chosen = self._chosen(run, kind)
-        return len({c for c, kept in zip(self.runs[run].cases, chosen, strict=True) if kept})
+        return len(np.unique(self.case_places[run][self._chosen(run, kind)]))
 
     def _chosen(self, run: Run, kind: str, among: Run | None = None) -> np.ndarray:
         answers = self.runs[run]
@@ -281,7 +283,7 @@ def _best(column: Column, kind: str) -> Run | None:
     }
     if len({model for model, _, _ in points}) < 2:
         return None
-    sign = -1.0 if column.lower_is_better else 1.0
+    sign = -1.0 if lower_is_better(column.metric, column.protocol) else 1.0
     first = max(sorted(points, key=str), key=lambda run: sign * points[run])
     pairs = [_pair(column, first, run, kind) for run in points if run[0] != first[0]]
     p = [permutation_p(*pair, SWAPS, SEED) for pair in pairs if pair is not None]

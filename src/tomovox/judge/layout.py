@@ -16,8 +16,9 @@ from tomovox.judge.cells import (
     Place,
     Run,
     cells_of,
+    headlines_in,
     in_order,
-    metrics_in,
+    lower_is_better,
     runs_of,
     shown,
     span,
@@ -27,7 +28,7 @@ from tomovox.judge.cells import (
 from tomovox.judge.compare import LEVEL, SIGNIFICANT
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.score import ALL
-from tomovox.metrics.catalogue import METRICS, metric_key
+from tomovox.metrics.catalogue import metric_key
 from tomovox.metrics.metric import PROTOCOLS
 from tomovox.schema import NONE, Task
 
@@ -138,24 +139,6 @@ def _parts(columns: list[At], widest: int) -> Iterator[tuple[str, list[At]]]:
     bounds = [len(columns) * part // count for part in range(count + 1)]
     for part, (start, stop) in enumerate(pairwise(bounds), start=1):
         yield f" ({part} of {count})" if count > 1 else "", columns[start:stop]
-
-
-def headlines_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:
-    """Return the (metric, protocol) of a table that stand in short tables, in their order.
-
-    They are the headline metrics, and those that are not known here.
-    """
-    return [
-        pair
-        for pair in metrics_in(frame)
-        if (key := metric_key(*pair)) not in METRICS or METRICS[key].headline
-    ]
-
-
-def lower_is_better(metric: str, protocol: str) -> bool:
-    """Return whether a smaller value is the better one; an unknown metric is better when larger."""
-    known = METRICS.get(metric_key(metric, protocol))
-    return known is not None and known.lower_is_better
 
 
 def _is_primary(task: str, metric: str, protocol: str) -> bool:

@@ -15,8 +15,8 @@ from tomovox.judge.cells import (
     KINDS,
     Run,
     cells_of,
+    headlines_in,
     in_order,
-    metrics_in,
     one_line,
     runs_of,
     shown,
@@ -26,7 +26,6 @@ from tomovox.judge.cells import (
 )
 from tomovox.judge.markdown import markdown_of
 from tomovox.judge.score import ALL, Row
-from tomovox.metrics.catalogue import METRICS, metric_key
 from tomovox.schema import NONE, Task, TomovoxError, write_atomically
 
 if TYPE_CHECKING:
@@ -143,12 +142,7 @@ def print_table(frame: pandas.DataFrame, console: Console, remarks: Sequence[str
     printer = _Printer(console, runs_of(frame))
     for task in in_order(frame["task"], [str(task) for task in Task]):
         part = frame[frame["task"] == task]
-        headlines = [
-            (metric, protocol)
-            for metric, protocol in metrics_in(part)
-            if metric_key(metric, protocol) not in METRICS
-            or METRICS[metric_key(metric, protocol)].headline
-        ]
+        headlines = headlines_in(part)
         printer.print_task(part, task, headlines)
         printer.print_types(part, task, headlines)
     for note in [*printer.notes, *remarks]:

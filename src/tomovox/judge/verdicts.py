@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tomovox.judge.cells import in_order, one_line, runs_of, shown, span, unit_of, where
+from tomovox.judge.cells import (
+    in_order,
+    lower_is_better,
+    one_line,
+    runs_of,
+    shown,
+    span,
+    unit_of,
+    where,
+)
 from tomovox.judge.compare import SIGNIFICANT
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.score import ALL
-from tomovox.metrics.catalogue import METRICS, metric_key
 from tomovox.schema import NONE, Task
 from tomovox.statistics.power import detectable
 from tomovox.statistics.seeds import spread
@@ -37,8 +45,7 @@ def verdict_of(cell: Any) -> str:
         return ""
     if cell["p_adjusted"] >= SIGNIFICANT or not cell["difference"]:
         return "tie"
-    known = METRICS.get(metric_key(cell["metric"], cell["protocol"]))
-    sign = -1 if known is not None and known.lower_is_better else 1
+    sign = -1 if lower_is_better(cell["metric"], cell["protocol"]) else 1
     return "better" if sign * cell["difference"] > 0 else "worse"
 
 

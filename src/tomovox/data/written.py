@@ -1,0 +1,51 @@
+"""How do the preparations work through many items, and write only below their target?"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Shaped
+
+from tomovox.schema import TomovoxError, write_atomically
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+def in_processes(
+    items: Sequence[ItemT], work: Callable[[ItemT], ResultT], workers: int
+) -> Iterator[ResultT]:
+    """Yield what `work` returns of each item, in order, from so many processes."""
+    if workers <= 1 or len(items) <= 1:
+        yield from map(work, items)
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(work, items)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def write_inside(target: Path, relative: str, data: str | bytes) -> None:
+    """Write target / relative; raise TomovoxError when a link would lead it elsewhere."""
+    path = target / relative
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
+        raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
+
+
+def write_array(target: Path, relative: str, array: Shaped[np.ndarray, "..."]) -> None:
+    """Write an array as target / relative in NumPy's format; raises as `write_inside`."""
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=False)
+    write_inside(target, relative, data.getvalue())
