@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas
-
     from tomovox.judge.compare import Comparison
+    from tomovox.judge.outcome import Outcome
 
 Verbs = Any
 
@@ -79,37 +78,28 @@ def add_ledger(verbs: Verbs) -> None:
     parser.set_defaults(handler=_ledger)
 
 
-def tables_of(
-    runs: list[Path], comparison: Comparison
-) -> tuple[pandas.DataFrame, pandas.DataFrame]:
-    """Score runs and their controls; return the compared table and the visual reliance."""
-    from tomovox.judge.compare import compared
-    from tomovox.judge.reliance import reliance
+def outcome_of(runs: list[Path], comparison: Comparison) -> Outcome:
+    """Score runs and their controls, and return what they come to."""
+    from tomovox.judge.outcome import Outcome
     from tomovox.judge.runs import controls_of, run_names
     from tomovox.judge.score import score_run
-    from tomovox.judge.tables import build_table, model_and_seed
+    from tomovox.judge.tables import model_and_seed
 
     scores = {}
     for name, run in zip(run_names(runs), runs, strict=True):
         for control, folder in controls_of(run).items():
             scores[*model_and_seed(name), control] = score_run(folder)
-    frame = build_table({run: found.rows for run, found in scores.items()})
-    samples = {run: found.samples for run, found in scores.items()}
-    return compared(frame, samples, comparison), reliance(samples)
+    return Outcome.of(scores, comparison)
 
 
 def _score(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
     from tomovox.judge.compare import Comparison
-    from tomovox.judge.reliance import print_reliance, write_reliance
     from tomovox.judge.runs import experiment_names, find_runs, unanswered
-    from tomovox.judge.tables import print_table, write_tables
-    from tomovox.judge.verdicts import print_verdicts
+    from tomovox.judge.tables import print_table
 
     runs = find_runs(options.places)
-    frame, looked = tables_of(runs, Comparison())
-    notes = _notes(runs)
-    reference = Comparison().reference_of(frame["model"])
+    outcome, notes, console = outcome_of(runs, Comparison()), _notes(runs), table_console()
     for folder in (folders := experiment_names(runs)):
         missing = unanswered(folder, runs)
         if missing:
@@ -118,11 +108,9 @@ def _score(options: argparse.Namespace) -> int:
                 f"table.md stay as they were\n"
             )
         elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
-            write_tables(frame, folder, notes, _facts(runs, reference, Comparison()))
-            write_reliance(looked, folder)
-    print_table(frame, table_console(), notes)
-    print_verdicts(frame, reference, table_console())
-    print_reliance(looked, table_console())
+            outcome.write(folder, notes, _data(runs))
+    print_table(outcome.frame, console, notes)
+    outcome.print_verdicts(console)
     return 0
 
 
@@ -130,28 +118,21 @@ def _compare(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
     from tomovox.judge.cells import where
     from tomovox.judge.compare import Comparison
-    from tomovox.judge.reliance import print_reliance, write_reliance
     from tomovox.judge.runs import find_runs
-    from tomovox.judge.tables import write_tables
-    from tomovox.judge.verdicts import print_verdicts
     from tomovox.schema import TomovoxError
 
     runs = find_runs(options.places)
-    comparison = Comparison(options.reference, options.correction)
-    frame, looked = tables_of(runs, comparison)
-    reference = comparison.reference_of(frame["model"])
+    outcome = outcome_of(runs, Comparison(options.reference, options.correction))
     wanted = {name: getattr(options, name) for name in ("task", "metric", "protocol")}
     for name, value in wanted.items():
-        if value is not None and value not in set(frame[name]):
-            known = ", ".join(sorted(set(frame[name])))
+        if value is not None and value not in set(outcome.frame[name]):
+            known = ", ".join(sorted(set(outcome.frame[name])))
             raise TomovoxError(f"--{name} {value}: no row has it; there are {known}")
-    frame = where(frame, **{name: value for name, value in wanted.items() if value is not None})
+    chosen = {name: value for name, value in wanted.items() if value is not None}
+    outcome.frame = where(outcome.frame, **chosen)
     if options.output is not None:
-        facts = _facts(runs, reference, comparison)
-        write_tables(frame, options.output, _notes(runs), facts)
-        write_reliance(looked, options.output)
-    print_verdicts(frame, reference, table_console())
-    print_reliance(looked, table_console())
+        outcome.write(options.output, _notes(runs), _data(runs))
+    outcome.print_verdicts(table_console())
     return 0
 
 
@@ -195,12 +176,10 @@ def _notes(runs: list[Path]) -> list[str]:
     return notes
 
 
-def _facts(runs: list[Path], reference: str, comparison: Comparison) -> dict[str, str]:
-    """Return what a footnote must say; runs name the digest of their data in config.yaml."""
+def _data(runs: list[Path]) -> list[str]:
+    """Return the digests of the data that the runs name in config.yaml."""
     from tomovox.configuration import read_yaml
-    from tomovox.judge.facts import facts_of
     from tomovox.judge.runs import CONFIG
 
     configs = [read_yaml(run / CONFIG) for run in runs if (run / CONFIG).is_file()]
-    data = [str(config["data_key"]) for config in configs if config.get("data_key")]
-    return facts_of(reference, comparison, data)
+    return [str(config["data_key"]) for config in configs if config.get("data_key")]

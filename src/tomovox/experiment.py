@@ -28,12 +28,9 @@ from tomovox.data.controls import check_controls
 from tomovox.data.experiment_data import DataSource
 from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
-from tomovox.judge.compare import Comparison, compared
-from tomovox.judge.facts import facts_of
-from tomovox.judge.reliance import print_reliance, reliance, write_reliance
+from tomovox.judge.outcome import Outcome
 from tomovox.judge.score import RESULTS, Row, Scores, score_run
-from tomovox.judge.tables import build_table, print_table, write_tables
-from tomovox.judge.verdicts import print_verdicts
+from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.progress import Job, do_all, say
 from tomovox.retrieval_cell import make_retrieval
@@ -177,21 +174,16 @@ class ExperimentRun:
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score and compare every cell and control, write the tables, log to MLflow and print."""
         scores = self.scores(cells)
-        rows = {run: found.rows for run, found in scores.items()}
-        samples = {run: found.samples for run, found in scores.items()}
-        frame, looked = compared(build_table(rows), samples), reliance(samples)
-        notes, reference = self.notes(cells), Comparison().reference_of(frame["model"])
+        outcome, notes = Outcome.of(scores), self.notes(cells)
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
-        facts = facts_of(reference, Comparison(), {cell.data_key for cell in cells})
-        tables = write_tables(frame, self.folder, notes, facts)
-        tables += write_reliance(looked, self.folder)
-        self.track(cells, rows, tables)
-        print_table(frame, table_console(), notes)
-        print_verdicts(frame, reference, table_console())
-        print_reliance(looked, table_console())
+        tables = outcome.write(self.folder, notes, {cell.data_key for cell in cells})
+        self.track(cells, {run: found.rows for run, found in scores.items()}, tables)
+        console = table_console()
+        print_table(outcome.frame, console, notes)
+        outcome.print_verdicts(console)
         folder = Path(os.path.relpath(self.folder))
         say(f"table: {folder / 'table.csv'}, .md, .tex and .html; tomovox ui {folder} opens MLflow")
-        return frame
+        return outcome.frame
 
     def scores(self, cells: Sequence[Cell]) -> dict[Run, Scores]:
         """Score every cell as it is and under every control."""

@@ -15,6 +15,7 @@ from tomovox.judge.cells import KINDS, Run, in_order
 from tomovox.judge.compare import DRAWS, LEVEL, Statistic, columns_of, draws_of
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.score import MACRO, Sample
+from tomovox.metrics.catalogue import metric_key
 from tomovox.schema import NONE, Task, write_atomically
 from tomovox.statistics.bootstrap import interval
 
@@ -45,10 +46,11 @@ def reliance(samples: Mapping[Run, Iterable[Sample]], replicates: int = DRAWS) -
     import pandas
 
     rows = []
-    for column in columns_of(samples):
-        primary = task_protocol(Task(column.task)).primary
+    controlled = any(control != NONE for _, _, control in samples)
+    primaries = {run: filter(_is_primary, mine) for run, mine in samples.items()}
+    for column in columns_of(primaries) if controlled else ():
         floor = next((r for name in FLOORS for r in column.runs if r[0] == name), None)
-        if f"{column.metric}.{column.protocol}" != primary or floor is None:
+        if floor is None:
             continue
         weights = draws_of(len(column.case_index), replicates)
         for run in sorted((r for r in column.runs if r[2] != NONE), key=str):
@@ -62,6 +64,11 @@ def reliance(samples: Mapping[Run, Iterable[Sample]], replicates: int = DRAWS) -
                 shares = _shares(model, control, base, weights)
                 rows.append((*place, *shares, column.cases_of(run, kind)))
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _is_primary(sample: Sample) -> bool:
+    primary = task_protocol(Task(sample["task"])).primary
+    return metric_key(sample["metric"], sample["protocol"]) == primary
 
 
 def _shares(
