@@ -77,6 +77,10 @@ class VolumeLM(LightningModule):
     """What a reader of a table must know of this system."""
     encoders: tuple[str, ...] = ()
     """Names of the attributes that are encoders; each has a config with `weights` and `frozen`."""
+    slice_features: tuple[str, ...] = ()
+    """Names of the features of a percept that have a row per slice: (u n ...)."""
+    scoring_parts: tuple[str, ...] = ()
+    """Names of the modules that decide the slice scores."""
 
     def __init__(
         self,

@@ -50,10 +50,27 @@ class CrossAttention(nn.Module):
     ) -> Float[Tensor, "u k d"]:
         """Return for each query the attended memory."""
         u, k, d = x.shape
-        q = self.q(x).view(u, k, self.heads, -1).transpose(1, 2)
-        key, v = self.kv(memory).view(u, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, key, v = self._heads(x, memory)
         seen = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
         return self.out_proj(seen.transpose(1, 2).reshape(u, k, d))
+
+    def weights(
+        self,
+        x: Float[Tensor, "u k d"],
+        memory: Float[Tensor, "u m d"],
+        mask: Bool[Tensor, "u 1 1 m"] | None = None,
+    ) -> Float[Tensor, "u h k m"]:
+        """Return how much each query reads of each token of the memory; a row sums to one."""
+        q, key, _ = self._heads(x, memory)
+        logits = q @ key.transpose(-1, -2) * q.shape[-1] ** -0.5
+        return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(-1)
+
+    def _heads(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, each (u heads tokens width of a head)."""
+        u, k, _ = x.shape
+        q = self.q(x).view(u, k, self.heads, -1).transpose(1, 2)
+        key, v = self.kv(memory).view(u, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return q, key, v
 
 
 class MLP(nn.Module):

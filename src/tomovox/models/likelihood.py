@@ -1,4 +1,4 @@
-"""How likely is each choice of a closed question? Its answer is read after the prompt, not said.
+"""How likely is an answer, such as each choice of a closed question? It is read, not said.
 
 Letters: r answers to all questions of a batch, t their tokens.
 """
@@ -17,26 +17,34 @@ ChoiceAnswers = Callable[[Record], list[list[int]]]
 """Gives the ids of the answer with each choice of a record; none when it is not to be scored."""
 
 
-@torch.no_grad()
 def choice_logprobs(
     language: Language,
     prompts: Spliced,
     records: Sequence[Record],
     answers_of: ChoiceAnswers | None,
 ) -> list[list[float]] | None:
+    """Return the log-likelihoods of the answers that `answers_of` gives of each record.
+
+    A question without answers gets an empty list; None when nothing gives answers.
+    """
+    if answers_of is None:
+        return None
+    return answer_logprobs(language, prompts, [answers_of(record) for record in records])
+
+
+@torch.no_grad()
+def answer_logprobs(
+    language: Language, prompts: Spliced, answers: Sequence[Sequence[list[int]]]
+) -> list[list[float]]:
     """Return the log-likelihoods (in nats) of the answers to each question, after its prompt.
 
     That of an answer is the sum over all its tokens, each given the true ones before it (teacher
     forcing), as the training loss counts them. `prompts` are padded on the left; each is read once,
-    whatever the number of its answers. A question without answers gets an empty list; None when
-    nothing gives answers.
+    whatever the number of its answers.
     """
-    if answers_of is None:
-        return None
-    answers = [answers_of(record) for record in records]
     asked = [row for row, mine in enumerate(answers) if mine]
     if not asked:
-        return [[] for _ in records]
+        return [[] for _ in answers]
     ids, read = _right_padded([ids for mine in answers for ids in mine], prompts.mask.device)
     counts = [len(answers[row]) for row in asked]
     closed = Spliced(prompts.embeds[asked], prompts.mask[asked], None)

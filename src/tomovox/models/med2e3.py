@@ -54,6 +54,8 @@ class Med2E3(VolumeLM):
     """
 
     encoders = ("vision3d", "vision2d")
+    slice_features = ("tokens2d",)
+    scoring_parts = ("tgis",)
 
     def __init__(
         self,

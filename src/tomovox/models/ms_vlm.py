@@ -28,6 +28,8 @@ class MSVLM(VolumeLM):
 
     remark = "MS-VLM is a re-implementation; there is no public code"
     encoders = ("vision2d",)
+    slice_features = ("cls",)
+    scoring_parts = ("resampler",)
 
     def __init__(
         self,
@@ -100,13 +102,22 @@ class MSVLM(VolumeLM):
         )
 
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
-        """Return the latents after Z-former and resampler; the question changes nothing."""
+        """Return the latents after Z-former and resampler; the question changes nothing.
+
+        Outside of training the slice scores are the resampler's attention to each slice, the same
+        for every question of a study. A slice says more than itself after the Z-former.
+        """
         features = percept.features
         mask = features["seen"][:, None, None, :]
         x = self.embed_slices(features["cls"], features["place"], features["slot"])
         for block in self.zformer:
             x = block(x, mask)
-        return VisualTokens(shared=self.projector(self.resampler(self.zformer_norm(x), mask)))
+        memory = self.zformer_norm(x)
+        tokens = self.projector(self.resampler(memory, mask))
+        if self.training:
+            return VisualTokens(shared=tokens)
+        scores = self.resampler.slice_scores(memory, mask)
+        return VisualTokens(shared=tokens, slice_scores=scores[questions.study])
 
 
 class SliceEmbedding(nn.Module):
@@ -157,6 +168,21 @@ class Resampler(nn.Module):
             x = layer(x, memory, mask)
         return self.norm(x)
 
+    @torch.no_grad()
+    def slice_scores(
+        self, memory: Float[Tensor, "u l z"], mask: Bool[Tensor, "u 1 1 l"]
+    ) -> Float[Tensor, "u l"]:
+        """Return each slice's share of the attention that all latents pay to slices.
+
+        It is the mean over layers, heads and latents; attention of latents to latents is left out.
+        """
+        x = self.latents.expand(len(memory), -1, -1)
+        paid = memory.new_zeros(memory.shape[:2])
+        for layer in self.layers:
+            paid = paid + layer.paid(x, memory, mask)
+            x = layer(x, memory, mask)
+        return paid / paid.sum(-1, keepdim=True)
+
 
 class ResamplerLayer(nn.Module):
     """Cross-attention of the latents to [memory; latents], then an MLP."""
@@ -176,8 +202,23 @@ class ResamplerLayer(nn.Module):
         mask: Bool[Tensor, "u 1 1 l"],
     ) -> Float[Tensor, "u p z"]:
         """Return the updated latents."""
+        x = x + self.attn(*self._read(x, memory, mask))
+        return x + self.mlp(self.norm_mlp(x))
+
+    def paid(
+        self,
+        x: Float[Tensor, "u p z"],
+        memory: Float[Tensor, "u l z"],
+        mask: Bool[Tensor, "u 1 1 l"],
+    ) -> Float[Tensor, "u l"]:
+        """Return the attention to each slice, mean over heads and latents."""
+        weights = self.attn.weights(*self._read(x, memory, mask))
+        return weights.mean(dim=(1, 2))[:, : memory.shape[1]]
+
+    def _read(
+        self, x: Tensor, memory: Tensor, mask: Tensor
+    ) -> tuple[Float[Tensor, "u p z"], Float[Tensor, "u m z"], Bool[Tensor, "u 1 1 m"]]:
+        """Return the latents, what they may read, [memory; latents], and which of it is there."""
         latents = self.norm_latents(x)
         keys = torch.cat([self.norm_memory(memory), latents], dim=1)
-        seen = torch.cat([mask, mask.new_ones(len(x), 1, 1, x.shape[1])], dim=-1)
-        x = x + self.attn(latents, keys, seen)
-        return x + self.mlp(self.norm_mlp(x))
+        return latents, keys, torch.cat([mask, mask.new_ones(len(x), 1, 1, x.shape[1])], dim=-1)
