@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 
 # Before anything of tomovox is imported: annotated shapes become assertions. The rooms that are not
 # named here annotate no shapes.
-ROOMS = ("schema", "data", "models", "metrics", "statistics", "judge")
+ROOMS = ("schema", "data", "models", "metrics", "statistics", "judge", "analysis", "report")
 install_import_hook([f"tomovox.{room}" for room in ROOMS], "shape_checks.check")
 
 

@@ -23,9 +23,10 @@ ALLOWED = {
     "left_out": {"schema"},
     "tracking": {"schema"},
     "progress": {"schema"},
-    "judge": {"schema", "metrics", "statistics", "left_out"},
-    "analysis": {"schema", "metrics", "statistics"},
-    "report": {"schema", "metrics", "statistics"},
+    "sheets": {"schema"},
+    "judge": {"schema", "metrics", "statistics", "left_out", "sheets"},
+    "analysis": {"schema", "metrics", "statistics", "sheets"},
+    "report": {"schema", "metrics", "statistics", "sheets"},
 }
 """Which rooms of tomovox a room may import beside itself."""
 
@@ -34,12 +35,20 @@ KNOW_EVERYTHING = {
     *("predict", "lightning_verbs", "parity", "ask", "cli_checkpoint", "cli_models", "sizes"),
     *(
         "retrieval_cell",
+        "size_cell",
         "floor_cell",
         "control_cell",
         "cli_judge",
         "cli_terminal",
         "cli_compare",
         "cli_audit",
+        "attention",
+        "attention_cell",
+        "cli_attention",
+        "cli_report",
+        "report_content",
+        "run_folders",
+        "cli_sanity",
     ),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}

@@ -1,6 +1,7 @@
 """Does `tomovox compare` say which rows differ, and write what it says?"""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -66,7 +67,8 @@ def test_it_writes_every_form_of_the_table(experiment, tmp_path):
     out = tmp_path / "tables"
     assert main(["compare", str(experiment), "--output", str(out)]) == 0
     names = {path.name for path in out.iterdir()}
-    assert names == {"table.csv", "table.md", "table.tex", "table.html", "reliance.csv"}
+    tables = {f"table.{form}" for form in ("csv", "md", "tex", "html")}
+    assert names == {*tables, "reliance.csv", "compute.csv"}
     table = pd.read_csv(out / "table.csv")
     assert {"lo", "hi", "cases", "p_adjusted", "signature", "control"} <= set(table.columns)
     assert set(table["control"]) == {"none", "no_image"}
@@ -76,17 +78,45 @@ def test_it_writes_every_form_of_the_table(experiment, tmp_path):
 
 def test_only_what_is_asked_for_is_written(experiment, tmp_path):
     out = tmp_path / "tables"
-    chosen = ["--metric", "accuracy", "--protocol", "standard"]
+    chosen = ["--metrics", "accuracy", "--protocol", "standard"]
     assert main(["compare", str(experiment), *chosen, "--output", str(out)]) == 0
     table = pd.read_csv(out / "table.csv")
     assert set(table["metric"]) == {"accuracy"} and set(table["protocol"]) == {"standard"}
+
+
+def test_several_metrics_have_verdicts_in_place_of_the_primary_one(experiment, capsys):
+    assert main(["compare", str(experiment), "--metrics", "parsed_rate, accuracy"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("vqa_closed: parsed_rate, ") < printed.index("vqa_closed: accuracy, ")
+
+
+def test_another_protocol_is_that_of_the_verdicts(experiment, capsys):
+    assert main(["compare", str(experiment), "--metrics", "accuracy", "--protocol", "m3d"]) == 0
+    printed = capsys.readouterr().out
+    assert "vqa_closed: accuracy, m3d, " in printed and ", standard, " not in printed
+
+
+def test_by_question_type_every_form_of_the_table_has_a_verdict_of_each(
+    experiment, tmp_path, capsys
+):
+    out = tmp_path / "tables"
+    asked = ["--by", "question_type", "--output", str(out)]
+    assert main(["compare", str(experiment), *asked]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("med2e3" in line and "plane" in line and "better" in line for line in lines)
+    for ending in ("md", "tex", "html"):
+        assert re.search(
+            r"med2e3\W.*\bplane\b.*better", (out / f"table.{ending}").read_text("utf-8")
+        )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--reference", "best"], "reference 'best' is no model of this table"),
-        (["--metric", "bleu9"], "--metric bleu9: no row has it; there are accuracy"),
+        (["--metrics", "accuracy,bleu9"], "metric bleu9: no row has it; there are accuracy"),
+        (["--metrics", ","], "',' names no metric; write A,B"),
+        (["--protocol", "other"], "protocol other: no row has it; there are m3d, standard"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(experiment, capsys, arguments, said):
@@ -124,6 +154,6 @@ def test_a_system_that_is_not_there_is_refused(experiment, capsys, named, said):
 
 def test_scoring_an_experiment_leaves_the_verdicts_in_its_table(experiment):
     assert main(["score", str(experiment)]) == 0
-    assert "## Verdicts" in (experiment / "table.md").read_text("utf-8")
+    assert "against blind" in (experiment / "table.md").read_text("utf-8")
     results = json.loads((experiment / "med2e3-s0" / "results.json").read_text("utf-8"))
     assert results["rows"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from test_experiment import BASELINES, tiny
+from test_experiment import BASELINES, SIZES, tiny
 
 from tomovox.cell import Cell
 from tomovox.control_cell import control_folder, control_notes, controls_of, missing_controls
@@ -127,16 +127,16 @@ def test_a_control_that_was_cut_goes_on_where_it_stopped(done):
 
 def test_controls_are_scored_by_model_seed_and_control(done):
     run = ExperimentRun(written(done.parent, controls=CONTROLS), done)
-    scores = run.scores(run.cells()[0])
-    controlled = {key for key in scores if key[2] != "none"}
-    assert controlled == {("med2e3", 0, control) for control in CONTROLS}
-    for control in CONTROLS:
-        assert {r["task"] for r in scores["med2e3", 0, control].rows} == {
-            "vqa_closed",
-            "vqa_open",
-            "report",
-        }
-        assert (control_folder(done / "med2e3-s0", control) / "results.json").is_file()
+    folders = run.folders(run.cells()[0])
+    controlled = {key: folder for key, folder in folders.items() if key[2] != "none"}
+    assert controlled == {
+        ("med2e3", 0, control): control_folder(done / "med2e3-s0", control) for control in CONTROLS
+    }
+    table = pd.read_csv(done / "table.csv")
+    for (_, _, control), folder in controlled.items():
+        tasks = set(table[table["control"] == control]["task"])
+        assert tasks == {"vqa_closed", "vqa_open", "report"}
+        assert (folder / "results.json").is_file()
 
 
 def test_the_table_has_a_row_of_each_control(done):
@@ -151,14 +151,6 @@ def test_the_notes_say_which_models_have_no_controls_and_why(done):
     assert any(note.startswith("controls (no_image, other_patient): ") for note in notes)
 
 
-def test_a_dual_encoder_has_no_controls():
-    data = {"class_path": "tomovox.data.report_pairs.ReportPairs"}
-    model = {"class_path": "tomovox.models.clip_training.ClipTraining"}
-    cell = Cell("m3d_clip", 0, Path("x"), {"data": data, "model": model}, [])
-    assert controls_of(cell, CONTROLS) == ()
-    assert control_notes([cell], CONTROLS)[-1].startswith("m3d_clip-s0: no controls, a dual")
-
-
 def test_a_floor_has_neither_controls_nor_a_note():
     config = yaml.safe_load((BASELINES / "med2e3" / "tiny.yaml").read_text(encoding="utf-8"))
     cell = Cell("majority", 0, Path("x"), config, [], floor=True)
@@ -169,7 +161,7 @@ def test_a_floor_has_neither_controls_nor_a_note():
 def test_without_controls_there_is_nothing_to_make_or_to_say(done):
     run = ExperimentRun(written(done.parent), done)
     cells = run.cells()[0]
-    assert {control for _, _, control in run.scores(cells)} == {"none"}
+    assert {control for _, _, control in run.folders(cells)} == {"none"}
     assert control_notes(cells, []) == []
     assert not any(missing_controls(cell) for cell in cells)
 
@@ -178,3 +170,68 @@ def test_an_unknown_control_is_refused_with_the_file_named(tmp_path):
     path = written(tmp_path, controls=["no_image", "blur"])
     with pytest.raises(TomovoxError, match=r"tiny\.yaml: unknown controls blur; known: no_image"):
         read_experiment(path)
+
+
+# ---- dual encoders -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an experiment of a dual encoder alone, with two controls."""
+    folder = tmp_path_factory.mktemp("pairs")
+    ExperimentRun(clip(folder), folder / "a").run()
+    return folder / "a"
+
+
+def clip(folder: Path) -> Path:
+    """Write a tiny experiment of a dual encoder with controls."""
+    text = {"vocabulary": 2048, "width": 32, "layers": 1, "heads": 2, "mlp": 32}
+    model = {"encoder": {"init_args": {"vision3d": SIZES["vision3d"], "text": text}}}
+    recipe = {
+        "base": str(BASELINES / "m3d_clip" / "tiny.yaml"),
+        "model": {"init_args": model},
+        "data": {"init_args": {"batch_size": 2}},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+    }
+    return written(folder, models={"m3d_clip": recipe}, controls=CONTROLS, floors=[], overrides={})
+
+
+def vectors(row: Path, name: str) -> list[str]:
+    return [getattr(p, name) for p in read_predictions(row / PREDICTIONS)]
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_dual_encoder_embeds_other_volumes_and_the_same_reports(embedded, control):
+    row = embedded / "m3d_clip-s0"
+    shown = control_folder(row, control)
+    assert vectors(shown, "text_embedding") == vectors(row, "text_embedding")
+    for own, other in zip(*(vectors(f, "volume_embedding") for f in (row, shown)), strict=True):
+        assert own != other
+
+
+def test_under_no_image_all_volumes_of_the_gallery_are_alike(embedded):
+    shown = control_folder(embedded / "m3d_clip-s0", "no_image")
+    assert len(set(vectors(shown, "volume_embedding"))) == 1
+
+
+def test_under_another_patient_the_gallery_holds_the_same_volumes(embedded):
+    row = embedded / "m3d_clip-s0"
+    shown = control_folder(row, "other_patient")
+    assert sorted(vectors(shown, "volume_embedding")) == sorted(vectors(row, "volume_embedding"))
+
+
+def test_retrieval_under_controls_stands_in_the_table_and_is_explained(embedded):
+    table = pd.read_csv(embedded / "table.csv")
+    assert set(table["control"]) == {"none", *CONTROLS}
+    notes = (embedded / "notes.txt").read_text("utf-8")
+    assert "every volume of the gallery is tampered with" in notes
+    assert "no controls" not in notes
+
+
+def test_a_control_of_a_dual_encoder_that_is_missing_is_made_without_training(embedded):
+    row = embedded / "m3d_clip-s0"
+    lost = control_folder(row, "no_image") / PREDICTIONS
+    content, trained = lost.read_bytes(), (row / "training.jsonl").read_bytes()
+    lost.unlink()
+    ExperimentRun(clip(embedded.parent), embedded).run()
+    assert (lost.read_bytes(), (row / "training.jsonl").read_bytes()) == (content, trained)

@@ -62,7 +62,7 @@ def written(folder: Path, **changes) -> Path:
                 "model": {"init_args": {"language": LANGUAGE}},
             },
         },
-        "floors": ["majority", "mean_place"],
+        "floors": ["majority", "mean_place", "nearest_report"],
         "controls": ["left_right"],
         "overrides": {
             "data": {"batch_size": 2, "questions_per_study": 3, "tasks": TASKS},
@@ -100,7 +100,7 @@ def test_a_model_has_rows_for_what_it_can_do_and_no_others(done):
     assert models_of(done, "retrieval") == {"m3d_clip"}
     assert models_of(done, "seg_semantic") == {"m3d_lamed", "mean_place"}
     assert models_of(done, "rec") == {"m3d_lamed", "blind", "majority", "mean_place"}
-    assert models_of(done, "report") == {"m3d_lamed", "blind", "majority"}
+    assert models_of(done, "report") == {"m3d_lamed", "blind", "majority", "nearest_report"}
     assert "n/a" in (done / "table.md").read_text("utf-8")
 
 

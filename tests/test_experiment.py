@@ -93,10 +93,11 @@ def test_every_model_answers_the_same_records(done):
     assert len(ids) == 5 and all(i == ids[0] == sorted(i) for i in ids)
 
 
-def test_only_med2e3_scores_slices(done):
+def test_med2e3_and_ms_vlm_score_slices(done):
     for file in done.glob("*/predictions.jsonl"):
         for prediction in read_predictions(file):
-            assert bool(prediction.slice_scores) == (file.parent.name == "med2e3-s0")
+            scores = file.parent.name in ("med2e3-s0", "ms_vlm-s0")
+            assert bool(prediction.slice_scores) == scores
 
 
 def test_a_second_run_in_parallel_processes_gives_identical_predictions_and_table(done, tmp_path):
@@ -173,3 +174,8 @@ def test_an_unknown_key_is_refused_with_the_file_named(tmp_path):
     path = tiny(tmp_path, modells={"x": "y"})
     with pytest.raises(TomovoxError, match=r"tiny\.yaml: .*modells"):
         read_experiment(path)
+
+
+def test_a_reference_without_a_row_is_refused(tmp_path):
+    with pytest.raises(TomovoxError, match="reference 'gpt' is no row; there are med2e3"):
+        read_experiment(tiny(tmp_path, reference="gpt"))

@@ -1,6 +1,8 @@
 """Do predictions survive a cut, and is a file complete before it is called finished?"""
 
 import json
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -202,7 +204,30 @@ def test_cost_goes_to_the_timing_file_and_never_to_a_prediction(tmp_path):
     write(tmp_path, None)
     (timing,) = map(json.loads, (tmp_path / "timing.jsonl").read_text().splitlines())
     assert timing["case"] == "a" and timing["questions"] == 2
+    assert timing["study"] == STUDIES[0][0].id
     assert "seconds" not in (tmp_path / PARTIAL).read_text()
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="forgets no peak")
+def test_memory_that_was_freed_before_prediction_does_not_count(tmp_path):
+    freed = np.ones(2 * 10**7)
+    size = freed.nbytes / 1024
+    del freed
+    before = peak()
+    PredictionWriter(tmp_path, Numbers()).on_predict_start()
+    assert peak() < before - size / 2
+
+
+def test_a_machine_that_forgets_no_peak_predicts_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    PredictionWriter(tmp_path, Numbers()).on_predict_start()
 
 
 # ---- masks -------------------------------------------------------------------------------------

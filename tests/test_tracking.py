@@ -1,12 +1,15 @@
 """Does a second start continue the MLflow runs of the first?"""
 
 import json
+import math
+import shutil
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tomovox import tracking
 from tomovox.schema import TomovoxError
-from tomovox.tracking import Tracker, metric_name, serve, server_command
+from tomovox.tracking import IDS, Tracker, database_uri, metric_name, serve, server_command
 
 ROW = {
     "task": "vqa_closed",
@@ -15,6 +18,16 @@ ROW = {
     "protocol": "standard",
     "value": 0.5,
     "n": 4,
+}
+COMPARED = {
+    **ROW,
+    "task": "rec",
+    "control": "none",
+    "cases": 3,
+    "lo": 0.25,
+    "hi": 0.75,
+    "difference": math.nan,
+    "p_adjusted": math.nan,
 }
 MISSING = {**ROW, "metric": "meteor", "value": None, "note": "unavailable: no WordNet"}
 
@@ -39,6 +52,26 @@ def data(tracker, run_id):
     return tracker._client.get_run(run_id).data
 
 
+def runs_of(tracker):
+    """Return (id, parent's id) of every run of the tracker's experiment."""
+    found = tracker._client.search_runs([tracker.experiment_id])
+    return {(run.info.run_id, run.data.tags.get("mlflow.parentRunId")) for run in found}
+
+
+def metrics_named(tracker, run_id, start):
+    return {k: v for k, v in data(tracker, run_id).metrics.items() if k.startswith(start)}
+
+
+@pytest.fixture
+def shared(folder, tracker, tmp_path):
+    """Make the tracker of an experiment whose folder lies apart from the store."""
+
+    def of(name, experiment="shared"):
+        return Tracker(database_uri(folder), tmp_path / name, experiment)
+
+    return of
+
+
 def test_a_child_belongs_to_the_parent(tracker, child):
     assert data(tracker, child).tags["mlflow.parentRunId"] == tracker.parent()
 
@@ -47,6 +80,67 @@ def test_a_second_start_finds_the_same_runs(folder, tracker, child):
     parent = tracker.parent()
     again = Tracker(None, folder, "first look")
     assert (again.parent(), again.run("med2e3", 0)) == (parent, child)
+
+
+def test_a_child_makes_its_parent(shared):
+    tracker = shared("a", "a child first")
+    assert (tracker.run("med2e3", 0), tracker.parent()) in runs_of(tracker)
+
+
+def test_without_the_stored_ids_the_same_runs_are_found(shared, tmp_path):
+    first = shared("a", "ids lost")
+    kept = first.parent(), first.run("o'hara's", 0), first.run("o'hara's", 1)
+    (tmp_path / "a" / IDS).unlink()
+    again = shared("a", "ids lost")
+    assert (again.parent(), again.run("o'hara's", 0), again.run("o'hara's", 1)) == kept
+    assert len(runs_of(again)) == 3
+
+
+def test_a_run_that_was_made_but_not_stored_is_found(shared, tmp_path):
+    first = shared("a", "cut")
+    first.parent()
+    before = (tmp_path / "a" / IDS).read_text(encoding="utf-8")
+    child = first.run("med2e3", 0)
+    (tmp_path / "a" / IDS).write_text(before, encoding="utf-8")
+    assert shared("a", "cut").run("med2e3", 0) == child
+
+
+def test_two_folders_that_share_a_store_have_their_own_runs(shared):
+    one, other = shared("a"), shared("b")
+    assert one.experiment_id == other.experiment_id
+    assert one.parent() != other.parent()
+    assert one.run("med2e3", 0) != other.run("med2e3", 0)
+
+
+def test_one_path_on_two_machines_is_two_experiments(shared, tmp_path, monkeypatch):
+    parent = shared("a").parent()
+    (tmp_path / "a" / IDS).unlink()
+    monkeypatch.setattr(tracking.platform, "node", lambda: "elsewhere")
+    assert shared("a").parent() != parent
+
+
+def test_a_moved_folder_keeps_its_runs_and_is_found_in_its_new_place(folder, tracker, tmp_path):
+    kept = tracker.parent(), tracker.run("med2e3", 0)
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    first = Tracker(None, moved, "first look")
+    assert (first.parent(), first.run("med2e3", 0)) == kept
+    (moved / IDS).unlink()
+    assert Tracker(None, moved, "first look").parent() == kept[0]
+
+
+def test_the_ids_of_another_experiment_in_the_folder_are_not_taken(shared):
+    assert shared("a", "one file").parent() != shared("a", "another file").parent()
+    assert len(runs_of(shared("a", "one file"))) == 1
+
+
+def test_a_child_follows_a_parent_that_was_made_anew(shared):
+    tracker = shared("a", "anew")
+    parent, child = tracker.parent(), tracker.run("med2e3", 0)
+    tracker._client.delete_run(parent)
+    again = shared("a", "anew")
+    assert again.run("med2e3", 0) == child
+    assert runs_of(again) == {(again.parent(), None), (child, again.parent())}
+    assert again.parent() != parent
 
 
 def test_the_ids_stand_beside_the_database(folder, tracker, child):
@@ -67,6 +161,32 @@ def test_an_unavailable_score_is_a_tag_and_no_number(tracker, child):
     name = "vqa_closed.plane.meteor.standard"
     assert name not in data(tracker, child).metrics
     assert data(tracker, child).tags[f"unavailable.{name}"] == "unavailable: no WordNet"
+
+
+def test_a_score_that_is_nan_is_a_tag_and_no_number(tracker, child):
+    tracker.log_rows(child, [{**MISSING, "metric": "bertscore", "value": math.nan}])
+    name = "vqa_closed.plane.bertscore.standard"
+    assert name not in data(tracker, child).metrics
+    assert f"unavailable.{name}" in data(tracker, child).tags
+
+
+def test_statistics_are_metrics_and_what_is_nan_is_not_there(tracker, child):
+    tracker.log_compared(child, [COMPARED])
+    name = "rec.plane.accuracy.standard"
+    assert metrics_named(tracker, child, "rec.") == {f"{name}.lo": 0.25, f"{name}.hi": 0.75}
+
+
+def test_of_a_control_the_score_is_a_metric_of_the_same_run(tracker, child):
+    rows = [{**COMPARED, "control": c, "value": v} for c, v in (("no_image", 0.25), ("b", None))]
+    tracker.log_compared(child, rows)
+    name = "control.no_image.rec.plane.accuracy.standard"
+    assert metrics_named(tracker, child, "control.") == {name: 0.25}
+
+
+def test_visual_reliance_is_a_metric_where_there_is_a_gain(tracker, child):
+    row = {"control": "no_image", "task": "rec", "question_type": "all", "reliance": 0.5}
+    tracker.log_reliance(child, [row, {**row, "question_type": "plane", "reliance": math.nan}])
+    assert metrics_named(tracker, child, "reliance.") == {"reliance.no_image.rec.all": 0.5}
 
 
 def test_a_parameter_is_cut_and_never_changed(tracker, child):
@@ -103,10 +223,24 @@ def test_an_id_that_the_database_does_not_know_gives_a_new_run(folder, tracker, 
     path = folder / "mlflow.json"
     kept = path.read_text(encoding="utf-8")
     stored = json.loads(kept)
-    stored["children"]["ghost-s0"] = "0" * 32
+    stored["children"] |= {"ghost-s0": "0" * 32, "ghost-s1": "no id"}
     path.write_text(json.dumps(stored), encoding="utf-8")
-    assert Tracker(None, folder, "first look").run("ghost", 0) != "0" * 32
+    again = Tracker(None, folder, "first look")
+    assert {again.run("ghost", seed) for seed in (0, 1)}.isdisjoint(stored["children"].values())
     path.write_text(kept, encoding="utf-8")
+
+
+def test_a_store_that_is_away_does_not_double_a_run(shared, monkeypatch):
+    first = shared("a", "away")
+    kept = first.parent()
+
+    def away(run_id):
+        raise MlflowException("Max retries exceeded")
+
+    monkeypatch.setattr(first._client, "get_run", away)
+    with pytest.raises(TomovoxError, match="Max retries exceeded"):
+        first.parent()
+    assert runs_of(first) == {(kept, None)}
 
 
 def test_a_broken_file_of_ids_says_what_to_do(folder, tracker, child):

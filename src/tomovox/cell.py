@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.pytorch.callbacks import Callback
 
 from tomovox.configuration import (
     Config,
@@ -144,8 +145,23 @@ def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
     return instantiate(merged(cell.config, change), cell.name)
 
 
+class Tally(Callback):
+    """Counts the samples that this process trains on, a question or pair each time it is seen."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the questions or pairs of a batch."""
+        self.samples += len(batch.records)
+
+
 def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
     """Fit one stage and note in training.jsonl what it took."""
+    tally = Tally()
+    cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
     volumes = cli.datamodule.batch_size
     say(f"{cell.name} {stage.stage}: {stage.max_steps} steps of {volumes} volumes")
     start = time.perf_counter()
@@ -159,6 +175,7 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
         "stage": stage.stage,
         "steps": cli.trainer.global_step,
         "volumes": cli.trainer.global_step * volumes,
+        "samples": tally.samples,
         "trainable": trainable,
         "parameters": total,
         "seconds": round(time.perf_counter() - start, 1),
@@ -181,6 +198,19 @@ def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DD
 
     Raises TomovoxError when the folder holds no run, or weights of another model.
     """
+    cli = _cli_of(folder, change or {})
+    cli.model.configure_model()
+    load_trained(cli.model, folder / WEIGHTS_FILE)
+    return cli.model.eval(), cli.datamodule
+
+
+def load_data(folder: Path) -> M3DDataModule:
+    """Return the datamodule of a RUN folder (not set up); its weights are not read."""
+    return _cli_of(folder, {}).datamodule
+
+
+def _cli_of(folder: Path, change: Config) -> TomovoxCLI:
+    """Return model and data of a RUN folder, as its last stage had them."""
     path = folder / "config.yaml"
     if not path.is_file():
         raise TomovoxError(
@@ -197,13 +227,10 @@ def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DD
         config.pop(key, None)
     stages = [FitStage(**stage) for stage in config.pop("fit", [])]
     # The weights hold what an earlier stage gave, and no trainer of the machine of then is needed.
-    config = merged(config, {"model": {"init_args": {"init_from": None}}}, change or {})
+    config = merged(config, {"model": {"init_args": {"init_from": None}}}, change)
     config["trainer"] = {"accelerator": "cpu", "devices": 1}
     cell = Cell("", 0, folder, config, stages)
-    cli = build(cell, stages[-1] if stages else None, None)
-    cli.model.configure_model()
-    load_trained(cli.model, folder / WEIGHTS_FILE)
-    return cli.model.eval(), cli.datamodule
+    return build(cell, stages[-1] if stages else None, None)
 
 
 def _with_paths(config: Any, exchange: dict[str, str]) -> Any:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tomovox.cli_attention import add_attention
 from tomovox.cli_checkpoint import add_checkpoint_verbs
 from tomovox.cli_compare import add_compare, add_ledger, add_score
 from tomovox.cli_data import add_data_verbs
 from tomovox.cli_judge import add_judge_verb
 from tomovox.cli_models import add_models_verb
+from tomovox.cli_report import add_report
+from tomovox.cli_sanity import add_sanity
 from tomovox.cli_terminal import Verbs
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
@@ -30,6 +33,9 @@ examples:
   tomovox predict lightning_logs/version_0           answers the test split with that model
   tomovox score runs/quickstart                      scores again, without any model
   tomovox compare runs/quickstart --reference blind  which rows differ, case by case
+  tomovox sanity runs/quickstart                     which text metrics reward what is wrong
+  tomovox report runs/quickstart                     one HTML page: scores, answers, slices
+  tomovox attention runs/quickstart                  where models look, and whether it matters
   tomovox judge RUN --endpoint URL --model NAME      a language model grades the answers
   tomovox data check M3D-Data                        what must be mended before training
   tomovox data audit M3D-Data                        what of the test split training has met
@@ -90,6 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_score(verbs)
     add_compare(verbs)
     add_ledger(verbs)
+    add_sanity(verbs)
+    add_attention(verbs)
+    add_report(verbs)
     add_judge_verb(verbs)
     add_data_verbs(verbs)
     _add_ask(verbs)

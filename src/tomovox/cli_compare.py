@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tomovox.judge.compare import Comparison
-    from tomovox.judge.outcome import Outcome
-
-Verbs = Any
+from tomovox.cli_terminal import Verbs
 
 COMPARE_EXAMPLES = """examples:
+  tomovox compare runs/published --reported --clean audit/clean_split.json
   tomovox compare runs/quickstart                            all rows against blind
   tomovox compare runs/a/med2e3-s0 runs/b/med2e3-s0 --reference a/med2e3
-  tomovox compare runs/quickstart --task vqa_closed --protocol standard --output tables
+  tomovox compare runs/quickstart --task vqa_closed --by question_type --output tables
+  tomovox compare runs/quickstart --metrics bleu4,rougeL     two metrics of every task that has them
+  tomovox compare runs/quickstart --metrics accuracy --protocol m3d
 """
 
 
@@ -36,9 +34,9 @@ def add_compare(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "compare",
         help="say which rows differ, by paired statistics over cases",
-        description="Score the rows of experiments or RUN folders, compare each with a reference "
-        "and each control with its model, and print a verdict per task: paired differences with "
-        "95%% intervals, bootstrap over cases, p from swaps by case, corrected over all rows and "
+        description="Score the rows of experiments or RUN folders, compare each with a reference\n"
+        "and each control with its model, and print a verdict per task: paired differences with\n"
+        "95% intervals, bootstrap over cases, p from swaps by case, corrected over all rows and\n"
         "question types of a metric.",
         epilog=COMPARE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,10 +44,49 @@ def add_compare(verbs: Verbs) -> None:
     parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
     parser.add_argument("--reference", metavar="MODEL", help="default: blind, else the first")
     parser.add_argument("--correction", choices=("holm", "bh"), default="holm")
-    for name in ("task", "metric", "protocol"):
-        parser.add_argument(f"--{name}", metavar=name.upper(), help=f"only this {name}")
+    parser.add_argument("--task", help="only this task")
+    parser.add_argument(
+        "--metrics",
+        type=_names,
+        default=(),
+        metavar="A,B",
+        help="only these metrics, each with verdicts, in place of the primary metric of each task",
+    )
+    parser.add_argument(
+        "--protocol",
+        help="only this protocol; default of a verdict: that of the task's primary metric where "
+        "the metric has it, else its first",
+    )
+    parser.add_argument(
+        "--by", choices=("question_type",), help="a verdict for each question type of a task"
+    )
+    parser.add_argument(
+        "--clean",
+        type=Path,
+        metavar="FILE",
+        help="clean_split.json of tomovox data audit: official values beside those without the "
+        "records that leaked; with --output also DIR/clean.csv and the clean tables in DIR/clean",
+    )
+    parser.add_argument(
+        "--reported", action="store_true", help="add what papers report of the rows' systems"
+    )
+    parser.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar="ROW=SYSTEM",
+        help="with --reported: whose figures a row is, where it is not called as its system",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="write the tables there")
     parser.set_defaults(handler=_compare)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return the names of a comma list; ArgumentTypeError for a list without any."""
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no metric; write A,B")
+    return names
 
 
 LEDGER_EXAMPLES = """examples:
@@ -63,8 +100,8 @@ def add_ledger(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "ledger",
         help="put reported figures of papers beside ours",
-        description="Score the rows of experiments or RUN folders and print every figure that a "
-        "paper reports for their system in the same metric and protocol: reported, ours, "
+        description="Score the rows of experiments or RUN folders and print every figure that a\n"
+        "paper reports for their system in the same metric and protocol: reported, ours,\n"
         "difference, verified or not, known deviations. It cannot know which data a run read.",
         epilog=LEDGER_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -78,29 +115,18 @@ def add_ledger(verbs: Verbs) -> None:
     parser.set_defaults(handler=_ledger)
 
 
-def outcome_of(runs: list[Path], comparison: Comparison) -> Outcome:
-    """Score runs and their controls, and return what they come to."""
-    from tomovox.judge.outcome import Outcome
-    from tomovox.judge.runs import controls_of, run_names
-    from tomovox.judge.score import score_run
-    from tomovox.judge.tables import model_and_seed
-
-    scores = {}
-    for name, run in zip(run_names(runs), runs, strict=True):
-        for control, folder in controls_of(run).items():
-            scores[*model_and_seed(name), control] = score_run(folder)
-    return Outcome.of(scores, comparison)
-
-
 def _score(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
-    from tomovox.judge.compare import Comparison
+    from tomovox.judge.outcome import Extras, outcome_of
     from tomovox.judge.runs import experiment_names, find_runs, unanswered
     from tomovox.judge.tables import print_table
+    from tomovox.run_folders import data_keys, notes_of
 
     runs = find_runs(options.places)
-    outcome, notes, console = outcome_of(runs, Comparison()), _notes(runs), table_console()
-    for folder in (folders := experiment_names(runs)):
+    folders, notes, console = experiment_names(runs), notes_of(runs), table_console()
+    extras = Extras.kept(next(iter(folders))) if len(folders) == 1 else Extras()
+    outcome = outcome_of(runs, extras=extras)
+    for folder in folders:
         missing = unanswered(folder, runs)
         if missing:
             sys.stderr.write(
@@ -108,31 +134,40 @@ def _score(options: argparse.Namespace) -> int:
                 f"table.md stay as they were\n"
             )
         elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
-            outcome.write(folder, notes, _data(runs))
-    print_table(outcome.frame, console, notes)
+            outcome.write(folder, notes, data_keys(runs))
+    print_table(outcome.frame, console, notes + outcome.notes)
     outcome.print_verdicts(console)
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
-    from tomovox.judge.cells import where
     from tomovox.judge.compare import Comparison
+    from tomovox.judge.outcome import Extras, outcome_of
     from tomovox.judge.runs import find_runs
+    from tomovox.judge.tables import print_table
+    from tomovox.judge.verdicts import Asked, verdict_sheets
+    from tomovox.run_folders import data_keys, notes_of
     from tomovox.schema import TomovoxError
 
-    runs = find_runs(options.places)
-    outcome = outcome_of(runs, Comparison(options.reference, options.correction))
-    wanted = {name: getattr(options, name) for name in ("task", "metric", "protocol")}
-    for name, value in wanted.items():
-        if value is not None and value not in set(outcome.frame[name]):
-            known = ", ".join(sorted(set(outcome.frame[name])))
-            raise TomovoxError(f"--{name} {value}: no row has it; there are {known}")
-    chosen = {name: value for name, value in wanted.items() if value is not None}
-    outcome.frame = where(outcome.frame, **chosen)
+    if options.system and not options.reported:
+        raise TomovoxError("--system says whose reported figures a row has: add --reported")
+    runs, console = find_runs(options.places), table_console()
+    clean = "" if options.clean is None else str(options.clean)
+    extras = Extras(clean, options.reported, _systems(options.system))
+    asked = Asked(options.task, options.metrics, options.protocol, options.by is not None)
+    comparison = Comparison(options.reference, options.correction)
+    outcome = outcome_of(runs, comparison, extras).only(asked)
     if options.output is not None:
-        outcome.write(options.output, _notes(runs), _data(runs))
-    outcome.print_verdicts(table_console())
+        outcome.write(options.output, notes_of(runs), data_keys(runs))
+    if options.reported:  # most papers have no figure of a primary metric: verdicts show few
+        print_table(outcome.frame, console, outcome.notes)
+    outcome.print_verdicts(console)
+    if not verdict_sheets(outcome.frame, outcome.reference, asked):
+        sys.stderr.write(
+            "tomovox: no primary metric is among these rows, so there is no verdict; name some "
+            "with --metrics\n"
+        )
     return 0
 
 
@@ -142,15 +177,9 @@ def _ledger(options: argparse.Namespace) -> int:
     from tomovox.judge.runs import find_runs, run_names
     from tomovox.judge.score import score_run
     from tomovox.judge.tables import build_table
-    from tomovox.schema import TomovoxError, write_atomically
+    from tomovox.schema import write_atomically
 
-    systems: dict[str, str] = {}
-    for pair in options.system:
-        row, equals, system = pair.partition("=")
-        if not (row and equals and system):
-            raise TomovoxError(f"--system {pair}: write ROW=SYSTEM, such as phi3=m3d_lamed")
-        systems[row] = system
-    figures = read_published(options.published)
+    systems, figures = _systems(options.system), read_published(options.published)
     runs = find_runs(options.places)
     named = zip(run_names(runs), runs, strict=True)
     frame = build_table({name: score_run(run).rows for name, run in named})
@@ -162,24 +191,14 @@ def _ledger(options: argparse.Namespace) -> int:
     return 0
 
 
-def _notes(runs: list[Path]) -> list[str]:
-    """Return what the experiments of the runs said of their rows."""
-    from tomovox.experiment import NOTES
-    from tomovox.judge.runs import experiment_names
+def _systems(pairs: list[str]) -> dict[str, str]:
+    """Return the system of each row that pairs ROW=SYSTEM name."""
+    from tomovox.schema import TomovoxError
 
-    notes: list[str] = []
-    folders = experiment_names(runs)
-    for folder, name in folders.items():
-        kept = folder / NOTES
-        lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
-        notes += [f"{name}: {line}" for line in lines] if len(folders) > 1 else lines
-    return notes
-
-
-def _data(runs: list[Path]) -> list[str]:
-    """Return the digests of the data that the runs name in config.yaml."""
-    from tomovox.configuration import read_yaml
-    from tomovox.judge.runs import CONFIG
-
-    configs = [read_yaml(run / CONFIG) for run in runs if (run / CONFIG).is_file()]
-    return [str(config["data_key"]) for config in configs if config.get("data_key")]
+    systems: dict[str, str] = {}
+    for pair in pairs:
+        row, equals, system = pair.partition("=")
+        if not (row and equals and system):
+            raise TomovoxError(f"--system {pair}: write ROW=SYSTEM, such as phi3=m3d_lamed")
+        systems[row] = system
+    return systems

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tomovox.cell import Cell, load_run
 from tomovox.predict import answer_all
+from tomovox.retrieval_cell import embed_pairs, load_pairs
 from tomovox.schema import CONTROLS_FOLDER, PREDICTIONS
 
 
@@ -31,14 +32,25 @@ def missing_controls(cell: Cell) -> list[str]:
 def make_controls(cell: Cell) -> None:
     """Answer every record under each missing control; the row's weights are read once.
 
-    A closed question is asked in its own order of choices only, and no choice is scored.
+    A closed question is asked in its own order of choices only, and no choice is scored. A dual
+    encoder embeds its pairs.
     """
+    if cell.retrieval:
+        _embed_controls(cell)
+        return
     model, data = load_run(cell.folder)
     arguments = {**cell.config.get("trainer", {}), "enable_progress_bar": not cell.quiet}
     for control in missing_controls(cell):
         data.tamper(control)
         folder = control_folder(cell.folder, control)
         answer_all(folder, model, data, arguments, f"{cell.name} {control}")
+
+
+def _embed_controls(cell: Cell) -> None:
+    encoder, pairs = load_pairs(cell)
+    for control in missing_controls(cell):
+        pairs.tamper(control)
+        embed_pairs(control_folder(cell.folder, control), f"{cell.name} {control}", encoder, pairs)
 
 
 def control_notes(cells: Sequence[Cell], asked: Sequence[str]) -> list[str]:
@@ -51,6 +63,8 @@ def control_notes(cells: Sequence[Cell], asked: Sequence[str]) -> list[str]:
     ]
     if "no_image" in asked:
         notes.append("no_image is an empty volume; a model trained blind is the stricter floor")
+    if any(cell.retrieval for cell in cells):
+        notes.append("under a control of retrieval every volume of the gallery is tampered with")
     none = [(c.name, _why_none(c)) for c in cells if not c.floor]
     return notes + [f"{name}: no controls, {reason}" for name, reason in none if reason]
 
@@ -58,5 +72,5 @@ def control_notes(cells: Sequence[Cell], asked: Sequence[str]) -> list[str]:
 def _why_none(cell: Cell) -> str:
     """Return why a model has no controls; "" when it has them."""
     if cell.retrieval:
-        return "a dual encoder is measured on true volumes only"
+        return ""
     return "" if getattr(cell.model_class, "encoders", ()) else "it has no encoder of volumes"

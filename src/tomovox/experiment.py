@@ -6,7 +6,7 @@ where it stopped.
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,16 @@ from tomovox.data.controls import check_controls
 from tomovox.data.experiment_data import DataSource
 from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
-from tomovox.judge.outcome import Outcome
-from tomovox.judge.score import RESULTS, Row, Scores, score_run
+from tomovox.judge.compute import SIZE
+from tomovox.judge.outcome import Extras, Outcome
+from tomovox.judge.protocols import is_primary
+from tomovox.judge.score import RESULTS
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.progress import Job, do_all, say
 from tomovox.retrieval_cell import make_retrieval
 from tomovox.schema import NONE, PREDICTIONS, TomovoxError, write_atomically
+from tomovox.size_cell import write_size
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracking import Tracker
@@ -48,8 +51,11 @@ class Experiment:
 
     `overrides` are laid over every model's config. `floors` are answered from the training records
     alone. Every model that reads volumes answers again under each of the `controls` (see
-    `data.controls`). `processes` shared stages or rows are made at a time, each with `threads` CPU
-    threads: a fixed number, so that a machine of more cores gives the same digits.
+    `data.controls`). `clean_split` is a file of `tomovox data audit`, relative to the experiment's:
+    the tables show what is left without the records that leaked. `reference` is the row that the
+    others are compared with, by default blind where there is one. `processes` shared stages or rows
+    are made at a time, each with `threads` CPU threads: a fixed number, so that a machine of more
+    cores gives the same digits.
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -58,6 +64,8 @@ class Experiment:
     fit: list[FitStage] = field(default_factory=list)
     floors: list[str] = field(default_factory=lambda: ["majority"])
     controls: list[str] = field(default_factory=list)
+    clean_split: str | None = None
+    reference: str | None = None
     seeds: list[int] = field(default_factory=lambda: [0])
     overrides: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
@@ -85,6 +93,11 @@ def read_experiment(path: Path) -> Experiment:
             f"{path}: data must name exactly one of root, phantom, sample; it names "
             f"{' and '.join(given) or 'none'}"
         )
+    rows = [*experiment.models, *experiment.floors]
+    if experiment.reference is not None and experiment.reference not in rows:
+        raise TomovoxError(
+            f"{path}: reference {experiment.reference!r} is no row; there are {', '.join(rows)}"
+        )
     if not experiment.models or not experiment.seeds:
         raise TomovoxError(f"{path}: models and seeds must each name at least one")
     return experiment
@@ -97,6 +110,11 @@ class ExperimentRun:
         self.path, self.experiment = path, read_experiment(path)
         self.folder = (output or Path("runs") / path.stem).resolve()
         given = self.experiment
+        # A set that was made here has no published figures.
+        split = "" if given.clean_split is None else str(path.parent / given.clean_split)
+        reported = given.data.root is not None
+        self.extras = Extras(split, reported, reference=given.reference)
+        self.extras.split()  # refused now, not after the training
         shared = self.folder / "shared"
         self.plan = StagePlan(shared, given.data, given.shared, given.seeds[0], given.threads)
 
@@ -122,6 +140,9 @@ class ExperimentRun:
             Job(f"{c.name} controls", make_controls, c, frozenset({c.name}))
             for c in cells
             if missing_controls(c)
+        ]
+        jobs += [
+            Job(f"{c.name} size", write_size, c) for c in cells if not (c.folder / SIZE).is_file()
         ]
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
@@ -173,27 +194,27 @@ class ExperimentRun:
 
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score and compare every cell and control, write the tables, log to MLflow and print."""
-        scores = self.scores(cells)
-        outcome, notes = Outcome.of(scores), self.notes(cells)
+        notes = self.notes(cells)
+        outcome = Outcome.of_folders(self.folders(cells), extras=self.extras)
+        self.extras.keep(self.folder)
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
         tables = outcome.write(self.folder, notes, {cell.data_key for cell in cells})
-        self.track(cells, {run: found.rows for run, found in scores.items()}, tables)
+        self.track(cells, outcome, tables)
         console = table_console()
-        print_table(outcome.frame, console, notes)
+        print_table(outcome.frame, console, notes + outcome.notes)
         outcome.print_verdicts(console)
         folder = Path(os.path.relpath(self.folder))
         say(f"table: {folder / 'table.csv'}, .md, .tex and .html; tomovox ui {folder} opens MLflow")
         return outcome.frame
 
-    def scores(self, cells: Sequence[Cell]) -> dict[Run, Scores]:
-        """Score every cell as it is and under every control."""
-        scored: dict[Run, Scores] = {}
+    def folders(self, cells: Sequence[Cell]) -> dict[Run, Path]:
+        """Return where every row, as it is and under every control, keeps its predictions."""
+        found: dict[Run, Path] = {}
         for cell in cells:
-            scored[cell.model, cell.seed, NONE] = score_run(cell.folder)
+            found[cell.model, cell.seed, NONE] = cell.folder
             for control in cell.controls:
-                folder = control_folder(cell.folder, control)
-                scored[cell.model, cell.seed, control] = score_run(folder)
-        return scored
+                found[cell.model, cell.seed, control] = control_folder(cell.folder, control)
+        return found
 
     def notes(self, cells: Sequence[Cell]) -> list[str]:
         """Return what a reader of the table must know of its rows."""
@@ -209,26 +230,36 @@ class ExperimentRun:
         notes += control_notes(cells, self.experiment.controls)
         return notes + left_out_notes(cell.folder for cell in cells)
 
-    def track(
-        self, cells: Sequence[Cell], rows: Mapping[Run, list[Row]], tables: Sequence[Path]
-    ) -> None:
+    def track(self, cells: Sequence[Cell], outcome: Outcome, tables: Sequence[Path]) -> None:
         """Log config, scores and tables: parent run = experiment, child = model x seed.
 
-        Scores under controls stand in the tables alone.
+        A child has every score of its row, and of the primary metric of each task also statistics,
+        scores under controls and visual reliance; of the others these stand in the tables alone.
         """
         tracker = Tracker(self.experiment.tracking_uri, self.folder, self.path.stem)
         parent = tracker.parent()
         tracker.log_config(parent, self.path.read_text(encoding="utf-8"), self.path.name)
-        tracker.log_files(parent, tables)
+        for table in tables:
+            within = table.parent.relative_to(self.folder).as_posix()
+            tracker.log_files(parent, [table], None if within == "." else within)
         for cell in cells:
             run = tracker.run(cell.model, cell.seed)
             tracker.log_parameters(run, {"model": cell.model, "seed": cell.seed})
             config = (cell.folder / "config.yaml").read_text(encoding="utf-8")
             tracker.log_config(run, config)
-            tracker.log_rows(run, rows[cell.model, cell.seed, NONE])
+            rows = _rows_of(outcome.frame, cell)
+            tracker.log_rows(run, (row for row in rows if row["control"] == NONE))
+            tracker.log_compared(run, filter(is_primary, rows))
+            tracker.log_reliance(run, _rows_of(outcome.relied, cell))
             tracker.log_files(run, [cell.folder / PREDICTIONS, cell.folder / RESULTS])
             tracker.finish(run)
         tracker.finish(parent)
+
+
+def _rows_of(frame: pd.DataFrame, cell: Cell) -> list[dict[str, Any]]:
+    """Return the rows of a cell, its controls among them, in a table or its visual reliance."""
+    mine = (frame["model"] == cell.model) & (frame["seed"] == cell.seed)
+    return frame[mine].to_dict("records")
 
 
 def table_console() -> Console:

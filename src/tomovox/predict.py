@@ -5,6 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -122,12 +123,22 @@ def _check_same(path: Path, records: Sequence[Record]) -> None:
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Append one line per record once its study is answered; cost goes to timing.jsonl."""
+    """Append one line per record once its study is answered; cost goes to timing.jsonl.
+
+    There `study` is the id of the study's first record: of one that is answered again, as a cut
+    run's may be, the last line counts. `peak_mib` is the most main memory that this process has
+    held since it began to predict, or at all where the system forgets no peak.
+    """
 
     def __init__(self, folder: Path, template: Template):
         super().__init__(write_interval="batch")
         self.folder, self.template = folder, template
         self.started = 0.0
+
+    def on_predict_start(self, *_: Any) -> None:
+        """Forget the peak memory of what the process did before: training, other rows."""
+        with suppress(OSError):  # only Linux has this file, and a container may forbid to write it
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
     def on_predict_batch_start(self, *_: Any) -> None:
         """Start the clock of a batch."""
@@ -162,6 +173,7 @@ class PredictionWriter(BasePredictionWriter):
         append_lines(self.folder / PARTIAL, lines)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         timing = {
+            "study": batch.records[0].id,
             "case": batch.records[0].case,
             "questions": len(lines),
             "seconds": round(seconds, 4),

@@ -1,15 +1,18 @@
 """How does the row of a dual encoder come about? Train on pairs, then embed the test pairs.
 
+Under a control it embeds the same reports, and every volume of the gallery tampered with.
+
 Every step leaves a file, and a step whose file exists is not done again.
 """
 
 import json
 import time
+from pathlib import Path
 
 import torch
 
-from tomovox.cell import Cell
-from tomovox.configuration import Config, instantiate, merged
+from tomovox.cell import Cell, Tally
+from tomovox.configuration import Config, TomovoxCLI, instantiate, merged
 from tomovox.data.report_pairs import PairBatch, ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
 from tomovox.metrics.retrieval import encode_embedding
@@ -26,21 +29,18 @@ TOKENIZER = "tokenizer"
 
 def make_retrieval(cell: Cell) -> None:
     """Train the dual encoder of a cell if its weights are missing, and embed the test pairs."""
-    change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
-    if (cell.folder / TOKENIZER).is_dir():
-        change |= {"data": {"init_args": {"tokenizer": str(cell.folder / TOKENIZER)}}}
-    cli = instantiate(merged(cell.config, change), cell.name)
+    cli = _built(cell)
     model, data = cli.model, cli.datamodule
-    assert isinstance(model, ClipTraining) and isinstance(data, ReportPairs)
     weights = cell.folder / WEIGHTS_FILE
     if weights.is_file():
-        model.configure_model()
-        load_weights(model.clip, str(weights))
+        _load(model, weights)
     else:
-        start = time.perf_counter()
+        start, tally = time.perf_counter(), Tally()
+        cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
         figures: Config = dict(fit(cli.trainer, model, cell.name, cell.quiet, datamodule=data))
         trainable, total = count_parameters(model)
         figures |= {"stage": "contrastive", "steps": cli.trainer.global_step}
+        figures["samples"] = tally.samples
         figures |= {"trainable": trainable, "parameters": total}
         figures["seconds"] = round(time.perf_counter() - start, 1)
         append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
@@ -48,10 +48,32 @@ def make_retrieval(cell: Cell) -> None:
             save_tokenizer(data.text_tokenizer, cell.folder / TOKENIZER)
         save_encoder(model, weights)  # last: a folder without it is not trained
         say(f"{cell.name}: {figures}")
-    embed_pairs(cell, model, data)
+    embed_pairs(cell.folder, cell.name, model, data)
 
 
-def embed_pairs(cell: Cell, model: ClipTraining, data: ReportPairs) -> None:
+def load_pairs(cell: Cell) -> tuple[ClipTraining, ReportPairs]:
+    """Return the trained dual encoder of a cell and its pairs; TomovoxError without its weights."""
+    cli = _built(cell)
+    _load(cli.model, cell.folder / WEIGHTS_FILE)
+    return cli.model, cli.datamodule
+
+
+def _built(cell: Cell) -> TomovoxCLI:
+    """Return model, data and trainer as the config says, with the tokenizer of an earlier start."""
+    change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
+    if (cell.folder / TOKENIZER).is_dir():
+        change |= {"data": {"init_args": {"tokenizer": str(cell.folder / TOKENIZER)}}}
+    cli = instantiate(merged(cell.config, change), cell.name)
+    assert isinstance(cli.model, ClipTraining) and isinstance(cli.datamodule, ReportPairs)
+    return cli
+
+
+def _load(model: ClipTraining, weights: Path) -> None:
+    model.configure_model()
+    load_weights(model.clip, str(weights))
+
+
+def embed_pairs(folder: Path, name: str, model: ClipTraining, data: ReportPairs) -> None:
     """Write a prediction per test pair: the vectors of its volume and of its report."""
     data.setup("predict")
     model.eval()
@@ -66,5 +88,5 @@ def embed_pairs(cell: Cell, model: ClipTraining, data: ReportPairs) -> None:
             said.volume_embedding = encode_embedding(volume.float().cpu().numpy())
             said.text_embedding = encode_embedding(report.float().cpu().numpy())
             lines[record.id] = to_line(said)
-    write_atomically(cell.folder / PREDICTIONS, "".join(f"{lines[i]}\n" for i in sorted(lines)))
-    say(f"{cell.name} predict: {len(lines)} pairs")
+    write_atomically(folder / PREDICTIONS, "".join(f"{lines[i]}\n" for i in sorted(lines)))
+    say(f"{name} predict: {len(lines)} pairs")

@@ -104,8 +104,7 @@ def size_of(recipe: Path) -> ModelSize:
     try:
         model = build(recipe)
         trainable, parameters = count_parameters(model)
-        model.requires_grad_(False).eval()  # the counter fails on inputs that are parameters
-        costs = _costs(model)
+        costs = costs_of(model)
     except (ValueError, RuntimeError) as error:
         # jsonargparse wraps what a config refuses.
         reason = error.__cause__ if isinstance(error.__cause__, TomovoxError) else error
@@ -116,12 +115,19 @@ def size_of(recipe: Path) -> ModelSize:
     return ModelSize(recipe_name(recipe), parameters, trainable, **costs)
 
 
-def _costs(model: VolumeLM | ClipTraining) -> dict[str, Any]:
-    """Return the fields of ModelSize that a run tells."""
+def costs_of(
+    model: VolumeLM | ClipTraining, shape: tuple[int, int, int] | None = None
+) -> dict[str, Any]:
+    """Return the fields of ModelSize that a run tells, of a model on the meta device.
+
+    `shape` is the (D, H, W) in voxels of a volume that no setting of the model fixes. Afterwards
+    nothing of the model trains.
+    """
+    model.requires_grad_(False).eval()  # the counter fails on inputs that are parameters
+    batch = nominal_batch(model, shape)
     if isinstance(model, ClipTraining):
-        _, perceive = gflops(model.clip.embed_studies, nominal_batch(model).studies)
+        _, perceive = gflops(model.clip.embed_studies, batch.studies)
         return {"perceive": perceive, "note": "embeds volumes and reports, answers no question"}
-    batch = nominal_batch(model)
     percept, perceive = gflops(model.perceive, batch.studies)
     (spliced, _), attend = gflops(model.read_percept, percept, batch)
     _, prefill = gflops(model.language.greedy, spliced, 1)
@@ -154,10 +160,19 @@ def build(recipe: Path) -> VolumeLM | ClipTraining:
             f"VolumeLM or of ClipTraining"
         )
     if isinstance(model, VolumeLM):
-        model.vocabulary, model.init_from = nominal_vocabulary(model.language_config), None
+        model.vocabulary = nominal_vocabulary(model.language_config)
+    build_on_meta(model)
+    return model
+
+
+def build_on_meta(model: VolumeLM | ClipTraining) -> None:
+    """Create the modules of a model on the meta device; no weights are read."""
+    if isinstance(model, VolumeLM):
+        model.init_from = None
+        if model.language_config.name:
+            resolve_source(model.language_config.name)  # as in `nominal_vocabulary`
     with torch.device("meta"), quiet_loading():
         model.configure_model()
-    return model
 
 
 def nominal_vocabulary(language: LanguageConfig) -> Vocabulary:
@@ -170,14 +185,19 @@ def nominal_vocabulary(language: LanguageConfig) -> Vocabulary:
     return Vocabulary(size=rows, placeholder=rows, pad=0, eos=1)
 
 
-def nominal_batch(model: VolumeLM | ClipTraining) -> Batch:
-    """Return one volume of the size the model reads, and one question, without padding."""
+def nominal_batch(
+    model: VolumeLM | ClipTraining, shape: tuple[int, int, int] | None = None
+) -> Batch:
+    """Return one volume of the size the model reads, and one question, without padding.
+
+    `shape` is the (D, H, W) in voxels of a volume that no setting of the model fixes.
+    """
     study = torch.zeros(1, dtype=torch.long)  # with values: models sort their series by it
     with torch.device("meta"):
         ids = torch.zeros(1, TEXT_TOKENS + 1, dtype=torch.long)  # 1 for the placeholder
         mask = torch.ones_like(ids, dtype=torch.bool)
         return Batch(
-            studies=Studies([torch.empty(1, *_volume_shape(model))], study),
+            studies=Studies([torch.empty(1, *_volume_shape(model, shape))], study),
             questions=Questions([""], ids[:, 1:], mask[:, 1:], study),
             input_ids=ids,
             attention_mask=mask,
@@ -186,15 +206,17 @@ def nominal_batch(model: VolumeLM | ClipTraining) -> Batch:
         )
 
 
-def _volume_shape(model: VolumeLM | ClipTraining) -> tuple[int, int, int]:
-    """Return (D, H, W): what the model is bound to, else nominal slices of its own side."""
+def _volume_shape(
+    model: VolumeLM | ClipTraining, shape: tuple[int, int, int] | None
+) -> tuple[int, int, int]:
+    """Return (D, H, W): what the model is bound to, else `shape`, else nominal slices."""
     if isinstance(model, VolumeLM):
         bound = model.volume_shape
     else:
         encoders = (part for part in model.clip.modules() if isinstance(part, ViT3D))
         bound = next((encoder.config.image for encoder in encoders), None)
     side = getattr(getattr(model, "vision2d_config", None), "image", SIDE)
-    return bound or (SLICES, side, side)
+    return bound or shape or (SLICES, side, side)
 
 
 # ---- many recipes ----------------------------------------------------------------------------

@@ -1,19 +1,18 @@
-"""Which pairs does M3D-CLIP see, how is a long report shortened, and what may chance decide?"""
+"""Which pairs does M3D-CLIP see, and what may chance or a control decide?"""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from test_short_reports import LONG
 
+from tomovox.data.controls import CONTROLS, OTHER_PATIENT
 from tomovox.data.records import read_records
-from tomovox.data.report_pairs import ReportPairs, shortened
+from tomovox.data.report_pairs import ReportPairs
 from tomovox.data.tokenizer import load_tokenizer, save_tokenizer
 from tomovox.data.volumes import read_volume
 from tomovox.schema import Task, TomovoxError
-
-LONG = "A one. B two three. C four five six. D seven. E eight nine."
-"""Five sentences of 2 to 4 words, and the empty piece behind the last full stop."""
 
 
 def module(m3d, **options) -> ReportPairs:
@@ -26,15 +25,6 @@ def ready(m3d, stage: str | None = None, **options) -> ReportPairs:
     return made
 
 
-def words(text: str) -> int:
-    """Count words and two special tokens, as the tokenizer of a BERT would."""
-    return len(text.split()) + 2
-
-
-def short(limit: int, seed: int = 0, report: str = LONG) -> str:
-    return shortened(report, words, limit, np.random.default_rng(seed))
-
-
 @pytest.fixture
 def full(m3d):
     return m3d.fill(train=5, val=3)
@@ -45,41 +35,6 @@ def long_reports(full):
     for case in range(1, 9):
         full.write_text(full.text(case), f"Case {case}. {LONG}")
     return full
-
-
-# ---- shortening ------------------------------------------------------------------------------
-
-
-def test_a_report_that_fits_stays_as_it_is():
-    assert short(words(LONG)) == LONG
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_first_sentence_stays_first(seed):
-    assert short(12, seed).startswith("A one.")
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_sentences_behind_the_first_fit_with_their_special_tokens(seed):
-    _, *others = short(12, seed).split(".")
-    assert sum(map(words, others)) <= 12
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_what_is_left_out_would_not_fit(seed):
-    _, *kept = short(12, seed).split(".")
-    room = 12 - sum(map(words, kept))
-    left = [s for s in LONG.split(".")[1:] if s not in kept]
-    assert all(words(sentence) > room for sentence in left)
-
-
-def test_no_sentence_comes_twice():
-    kept = short(30, report="A." + " B c d e f g h." * 9).split(".")
-    assert len(kept) == len(set(kept))
-
-
-def test_another_seed_chooses_other_sentences():
-    assert len({short(12, seed) for seed in range(20)}) > 3
 
 
 # ---- pairs and batches -----------------------------------------------------------------------
@@ -137,6 +92,53 @@ def test_a_batch_moves_with_its_records(full):
     moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
     tensors = [moved.ids, moved.mask, moved.studies.study, *moved.studies.voxels]
     assert {t.device.type for t in tensors} == {"meta"} and moved.records is batch.records
+
+
+# ---- controls --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(m3d):
+    return m3d.fill(train=2, val=1, test=4)
+
+
+def gallery(data: ReportPairs) -> dict[str, torch.Tensor]:
+    """Return record id -> the volume that prediction shows."""
+    data.setup("predict")
+    return {
+        record.id: voxels
+        for batch in data.predict_dataloader()
+        for record, voxels in zip(batch.records, batch.studies.voxels, strict=True)
+    }
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_changes_every_volume_of_the_gallery_and_no_report(asked, control):
+    data = module(asked)
+    plain = gallery(data)
+    reports = [batch.ids.tolist() for batch in data.predict_dataloader()]
+    data.tamper(control)
+    shown = gallery(data)
+    assert list(shown) == list(plain) and len(shown) == 4
+    assert not any(torch.equal(shown[name], plain[name]) for name in plain)
+    assert [batch.ids.tolist() for batch in data.predict_dataloader()] == reports
+
+
+def test_under_another_patient_every_volume_is_shown_once(asked):
+    data = module(asked)
+    plain = gallery(data)
+    data.tamper(OTHER_PATIENT)
+    shown = gallery(data).values()
+    assert all(sum(torch.equal(own, other) for other in shown) == 1 for own in plain.values())
+
+
+def test_only_the_pairs_to_predict_are_tampered_with(asked):
+    data = module(asked)
+    data.tamper("no_image")
+    data.setup("fit")
+    (first,) = data.train_dataloader()
+    assert all(voxels.any() for voxels in first.studies.voxels)
+    assert not any(voxels.any() for voxels in gallery(data).values())
 
 
 # ---- randomness ------------------------------------------------------------------------------

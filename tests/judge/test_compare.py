@@ -5,9 +5,8 @@ import pandas
 import pytest
 
 from tomovox.judge.compare import COMPARED, TESTED, Comparison, compared
-from tomovox.judge.reliance import reliance
 from tomovox.judge.tables import build_table
-from tomovox.judge.verdicts import seed_lines, verdict_of, verdict_rows
+from tomovox.judge.verdicts import verdict_of
 from tomovox.metrics.bleu import bleu_of_counts, bleu_of_rows
 from tomovox.metrics.catalogue import METRICS
 from tomovox.schema import TomovoxError
@@ -151,23 +150,6 @@ def test_what_has_no_samples_has_no_statistics():
     assert bare[bare["model"] == "seeing"][[*COMPARED, *TESTED[:2]]].isna().all(axis=None)
 
 
-# ---- visual reliance ---------------------------------------------------------------------------
-
-
-def test_reliance_is_all_of_the_gain_of_a_model_that_looks_and_none_of_one_that_does_not():
-    found = reliance(suite())
-    whole = found[found["question_type"] == "all"].set_index("model")
-    assert whole.loc["better", "reliance"] == 0
-    assert whole.loc["seeing", "lo"] < 1 < whole.loc["seeing", "hi"]
-    assert (whole["floor"] == "blind").all()
-
-
-def test_a_model_that_gains_nothing_has_no_reliance():
-    runs = suite() | {("equal", 0, "no_image"): samples(0.45, 12)}
-    found = reliance(runs).set_index(["model", "question_type"])
-    assert np.isnan(found.loc[("equal", "all"), "reliance"])
-
-
 # ---- BLEU of many rows -------------------------------------------------------------------------
 
 
@@ -178,28 +160,3 @@ def test_bleu_of_rows_is_bleu_of_each_row():
     counts = np.concatenate([matches, possible, random.integers(0, 30, (50, 2))], axis=1)
     expected = [bleu_of_counts(row) for row in counts.tolist()]
     np.testing.assert_allclose(bleu_of_rows(counts.astype(float)), expected, rtol=1e-12)
-
-
-# ---- verdicts and seeds ------------------------------------------------------------------------
-
-
-def test_seeds_of_one_model_tell_two_spreads_apart():
-    runs = {("seeing", seed, "none"): samples(0.75, seed) for seed in (0, 1, 2)}
-    frame = compared(build_table(rows_of(runs)), runs)
-    (line,) = seed_lines(frame)
-    values = frame[frame["question_type"] == "all"]["value"]
-    assert line.startswith("vqa_closed, accuracy: seeing over 3 seeds: mean ")
-    assert line.endswith(f"sd from other seeds {100 * values.std():.1f}")
-
-
-def test_one_seed_has_no_line_of_seeds(table):
-    assert seed_lines(table) == []
-
-
-def test_a_verdict_row_says_value_difference_and_what_could_be_shown(table):
-    rows = {row[0]: row[1:] for row in verdict_rows(table, "vqa_closed", "blind")}
-    assert rows["blind"][1:] == ("reference", "", "", "")
-    value, difference, p, verdict, least = rows["seeing"]
-    assert "[" in value and difference.startswith("+") and float(p) < 0.05
-    assert verdict == "better" and 0 < float(least) < 15
-    assert rows["  no_image"][3] in ("worse", "tie")

@@ -8,8 +8,10 @@ from made_comparison import CONTROLLED, HOSTILE, compared_table, differs, known
 from made_rows import cell, rows
 
 from tomovox.judge.latex import document_of, escaped, latex_of
+from tomovox.judge.verdicts import Asked, verdict_sheets
 from tomovox.metrics.catalogue import metrics_of
 from tomovox.schema import Task
+from tomovox.sheets import Sheet
 
 FACTS = {"commit": "64f57b0", "data": "a_b 100%", "reference": "blind"}
 EVERYTHING = {
@@ -26,7 +28,10 @@ EVERYTHING = {
 
 @pytest.fixture(scope="module")
 def everything():
-    return latex_of(compared_table(EVERYTHING), [HOSTILE], {HOSTILE: HOSTILE})
+    sheet = Sheet(
+        HOSTILE, ("model", HOSTILE), ((HOSTILE, HOSTILE), ("  below", "1")), told=(HOSTILE,)
+    )
+    return latex_of(compared_table(EVERYTHING), [HOSTILE], {HOSTILE: HOSTILE}, [sheet])
 
 
 def tables(text):
@@ -154,7 +159,9 @@ def test_latex_compiles_every_table(everything, tmp_path):
 def test_tables_are_not_wider_than_their_page(tmp_path):
     file = tmp_path / "tables.tex"
     runs = {"a-model-of-some-length-s0": rows(0.123), **CONTROLLED}
-    file.write_text(document_of(latex_of(compared_table(runs))), encoding="utf-8")
+    frame = differs(compared_table(runs), "accuracy", 0.1)
+    sheets = verdict_sheets(frame, "blind", Asked(by_type=True))
+    file.write_text(document_of(latex_of(frame, sheets=sheets)), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file.name]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Overfull" not in run.stdout

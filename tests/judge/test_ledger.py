@@ -86,6 +86,16 @@ def test_a_system_that_is_not_known_is_refused():
         found([METEOR], "phi3", systems={"phi3": "m3d"})
 
 
+def test_a_row_that_is_not_there_is_refused():
+    with pytest.raises(TomovoxError, match="system m3d_lamed: no row 'phi' in this table"):
+        found([METEOR], "phi3", systems={"phi": "m3d_lamed"})
+
+
+def test_the_experiment_before_a_name_does_not_hide_its_system():
+    (entry,) = found([METEOR], "b/m3d_lamed-s0").entries
+    assert (entry.model, entry.system) == ("b/m3d_lamed", "m3d_lamed")
+
+
 def test_a_system_without_comparable_figure_is_named_with_its_mark():
     text = ledger_markdown(found([METEOR], "ms_vlm-s0"))
     assert "- ms\\_vlm (no comparable figure): re-implementation" in text

@@ -4,8 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from tomovox.judge.sanity import NEGATED, REFERENCE, SHUFFLED, negated, sanity_board, shuffled
-from tomovox.judge.tables import build_table
+from tomovox.judge.sanity import (
+    NEGATED,
+    REFERENCE,
+    SHUFFLED,
+    negated,
+    sanity_board,
+    sanity_sheets,
+    shuffled,
+)
 from tomovox.metrics import catalogue
 from tomovox.metrics.catalogue import METRICS
 from tomovox.metrics.resources import Unavailable
@@ -40,19 +47,17 @@ def record(number, reference, case="", kind="", task=Task.REPORT, text="The live
 REPORTS = [record(i, text) for i, text in enumerate(TEXTS)]
 
 
-def values(board, name):
-    return {
-        f"{row['metric']}.{row['protocol']}": row["value"]
-        for row in board[name]
-        if row["value"] is not None
-    }
+def values(board, name, column="value"):
+    mine = board[(board["model"] == name) & board["value"].notna()]
+    keys = mine["metric"] + "." + mine["protocol"]
+    return dict(zip(keys, mine[column], strict=True))
 
 
 def test_no_metric_puts_anything_above_the_reference():
     board = sanity_board({"model-s0": REPORTS})
     best = values(board, REFERENCE)
     assert best and all(value == pytest.approx(1) for value in best.values())
-    for name in ("model-s0", NEGATED, SHUFFLED):
+    for name in ("model", NEGATED, SHUFFLED):
         assert all(value <= best[key] for key, value in values(board, name).items())
 
 
@@ -70,7 +75,7 @@ def test_words_of_a_denied_report_still_score_above_another_case():
 def test_the_board_is_a_table_of_whole_tasks():
     open_ = [record(i, "axial", kind="plane", task=Task.VQA_OPEN) for i in range(3)]
     closed = replace(REPORTS[0], id="c", task=Task.VQA_CLOSED, reference="A. liver")
-    frame = build_table(sanity_board({"model-s0": [*REPORTS, *open_, closed]}))
+    frame = sanity_board({"model-s0": [*REPORTS, *open_, closed]})
     assert set(frame["task"]) == {"report", "vqa_open"}
     assert set(frame["question_type"]) == {"all"}
     assert set(frame["model"]) == {"model", REFERENCE, NEGATED, SHUFFLED}
@@ -78,7 +83,64 @@ def test_the_board_is_a_table_of_whole_tasks():
 
 def test_made_up_rows_hold_the_records_of_all_runs():
     board = sanity_board({"a": REPORTS[:2], "b": REPORTS[1:]})
-    assert {row["n"] for row in board[REFERENCE]} == {len(REPORTS)}
+    assert set(board[board["model"] == REFERENCE]["n"]) == {len(REPORTS)}
+
+
+# ---- the way from floor to ceiling ------------------------------------------------------------
+
+
+def test_the_ends_of_the_way_are_the_floor_and_the_ceiling():
+    board = sanity_board({"model-s0": REPORTS})
+    for name, end in ((SHUFFLED, 0), (REFERENCE, 1)):
+        for column in ("way", "way_lo", "way_hi"):
+            assert set(values(board, name, column).values()) == {end}
+
+
+def test_a_way_is_the_share_of_the_gap_that_lies_below_the_value():
+    board = sanity_board({"model-s0": REPORTS})
+    low, high = values(board, SHUFFLED), values(board, REFERENCE)
+    shares = {k: (v - low[k]) / (high[k] - low[k]) for k, v in values(board, NEGATED).items()}
+    assert values(board, NEGATED, "way") == pytest.approx(shares)
+
+
+def test_a_way_counts_the_records_that_its_row_has():
+    right = [replace(r, text=r.reference) for r in REPORTS[:3]]
+    board = sanity_board({"right": right, "model": REPORTS})
+    assert set(values(board, "right", "way").values()) == {1}
+    assert set(values(board, "right", "cases").values()) == {3}
+
+
+def test_a_metric_whose_ceiling_is_no_higher_than_its_floor_has_no_way():
+    answers = [record(i, "axial", task=Task.VQA_OPEN) for i in range(4)]
+    assert sanity_board({"model-s0": answers})["way"].isna().all()
+
+
+def test_a_sheet_says_the_ends_as_values_and_the_rest_as_ways():
+    answers = [replace(r, text=r.reference) for r in REPORTS]
+    m3d, standard = sanity_sheets(sanity_board({"model-s0": answers}))
+    assert m3d.heads == ("model", "bleu1", "rouge1") and "rougeL" in standard.heads
+    rows = {name: cells for name, *cells in m3d.rows}
+    assert list(rows) == [f"{REFERENCE}, value", f"{SHUFFLED}, value", NEGATED, "model"]
+    assert rows[f"{REFERENCE}, value"] == ["1.000"] * 2
+    assert rows["model"] == ["100% [100, 100]"] * 2
+
+
+def test_a_sheet_says_which_metrics_have_no_way_and_why():
+    answers = [record(i, "axial", task=Task.VQA_OPEN) for i in range(4)]
+    (m3d, _) = sanity_sheets(sanity_board({"model-s0": answers}))
+    assert m3d.heads == ("model",)
+    assert "vqa_open, bleu1 of protocol m3d: the ceiling is not clearly above the floor" in m3d.told
+    assert "vqa_open, meteor of protocol m3d: unavailable: left out here" in m3d.told
+
+
+def test_a_row_without_the_task_is_not_available():
+    open_ = [record(i, text, task=Task.VQA_OPEN) for i, text in enumerate(TEXTS)]
+    sheets = sanity_sheets(sanity_board({"a": [*REPORTS, *open_], "b": REPORTS}))
+    rows = {sheet.section: dict((r[0], r[1]) for r in sheet.rows) for sheet in sheets}
+    assert rows["vqa_open"]["b"] == "n/a" != rows["report"]["b"]
+
+
+# ---- what is refused --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -90,6 +152,7 @@ def test_made_up_rows_hold_the_records_of_all_runs():
             {"a": REPORTS, "b": [replace(REPORTS[0], reference="other")]},
             "report/000: a and b have different references",
         ),
+        ({"a": REPORTS[:1]}, "report/000: no other case has a reference"),
     ],
 )
 def test_runs_that_have_no_common_board_are_refused(runs, message):

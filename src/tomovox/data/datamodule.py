@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tomovox.data.dataset import (
     OnBadVolume,
     StudyDataset,
+    StudyItem,
     collate_studies,
     move_batch,
 )
@@ -169,6 +170,10 @@ class M3DDataModule(LightningDataModule):
     def predict_studies(self) -> list[list[Record]]:
         """Return the questions of every study to predict, skipped or not, a list per study."""
         return self._ready("test").studies
+
+    def predict_item(self, place: int) -> StudyItem:
+        """Return one of `predict_studies`, its series read, by its place."""
+        return self._ready("test")[place]
 
     def train_texts(self) -> Iterator[str]:
         """Yield context, question and reference of every training record, limit or not."""

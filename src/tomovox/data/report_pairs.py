@@ -1,4 +1,4 @@
-"""Which volume and which report make a pair, and which pairs a batch, to train M3D-CLIP?
+"""Which volume and which report make a pair, and which pairs a batch, for M3D-CLIP?
 
 Letters: u pairs, t text tokens, D H W depth, height and width of a volume in voxels.
 """
@@ -6,7 +6,7 @@ Letters: u pairs, t text tokens, D H W depth, height and width of a volume in vo
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,11 +19,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
+from tomovox.data.short_reports import shortened
 from tomovox.data.tokenizer import EOS, PLACEHOLDER, build_word_tokenizer, load_tokenizer
 from tomovox.data.volumes import augment, read_volume
-from tomovox.schema import Record, Studies, Task, TomovoxError, Vocabulary
+from tomovox.schema import NONE, Record, Studies, Task, TomovoxError, Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -63,7 +65,8 @@ class ReportPairs(LightningDataModule):
         val_split: split of the validation loss.
         test_split: split whose volumes and reports are embedded for retrieval.
         batch_size: pairs of a batch, on each rank.
-        max_length: most tokens of a report, [CLS] and [SEP] included; see `shortened`.
+        max_length: most tokens of a report, [CLS] and [SEP] included; see
+            `short_reports.shortened`.
         seed: of order, shortened reports and augmentation.
         augment: turn, flip and rescale training volumes as published. Off, because turns and flips
             falsify the left and right that reports name.
@@ -101,6 +104,7 @@ class ReportPairs(LightningDataModule):
         self.batch_size, self.max_length = batch_size, max_length
         self.seed, self.augment = seed, augment
         self.num_workers, self.limit = num_workers, limit
+        self.control = NONE
         self._datasets: dict[str, PairDataset] = {}
 
     @cached_property
@@ -130,6 +134,14 @@ class ReportPairs(LightningDataModule):
         ends = (tokenizer.sep_token_id, tokenizer.eos_token_id, pad)
         end = next(number for number in ends if number is not None)
         return Vocabulary(size=size, placeholder=ids.get(PLACEHOLDER, size), pad=pad, eos=int(end))
+
+    def tamper(self, control: str) -> None:
+        """Predict with the volumes that a control shows (see `controls`), after the next setup.
+
+        Every volume of the test pairs is tampered with; the reports stay.
+        """
+        self.control = control
+        self._datasets.pop("test", None)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the records that a stage needs; TomovoxError when any is missing or malformed."""
@@ -190,7 +202,12 @@ class ReportPairs(LightningDataModule):
     def _dataset(self, name: str) -> PairDataset:
         records = self._train_records if name == "train" else self._records(name)
         return PairDataset(
-            self.root, records[: self.limit], self.text_tokenizer, self.max_length, self.augment
+            self.root,
+            records[: self.limit],
+            self.text_tokenizer,
+            self.max_length,
+            self.augment,
+            self.control if name == "test" else NONE,
         )
 
     def _ready(self, name: str) -> PairDataset:
@@ -214,7 +231,8 @@ class PairDataset(Dataset[Pair]):
     """Report records as pairs. An index `row` gives a pair as validation sees it.
 
     An index `(row, seed)` gives it as training does: the seed shortens the report and, where
-    `augmented`, turns, flips and rescales the volume (see `volumes.augment`).
+    `augmented`, turns, flips and rescales the volume (see `volumes.augment`). `control` says which
+    voxels an index alone shows (see `controls`).
     """
 
     def __init__(
@@ -224,10 +242,14 @@ class PairDataset(Dataset[Pair]):
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         augmented: bool,
+        control: str = NONE,
     ) -> None:
         self.root, self.records = root, list(records)
         self.tokenizer, self.max_length = tokenizer, max_length
         self.augmented = augmented
+        self.control = control
+        studies = [[record] for record in self.records]
+        self.others = other_patients(studies) if control == OTHER_PATIENT else []
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -237,7 +259,7 @@ class PairDataset(Dataset[Pair]):
         """Return a pair; TomovoxError when its volume cannot be read."""
         row, seed = index if isinstance(index, tuple) else (index, None)
         record = self.records[row]
-        voxels = torch.from_numpy(read_volume(self.root, record.volumes[0], record.id))
+        voxels = self._volume(row) if seed is not None else self._shown(row)
         random = np.random.default_rng(zlib.crc32(record.id.encode()) if seed is None else seed)
         text = shortened(record.reference, self._tokens, self.max_length, random)
         if self.augmented and seed is not None:
@@ -246,31 +268,18 @@ class PairDataset(Dataset[Pair]):
         ids = self.tokenizer(text, truncation=True, max_length=self.max_length).input_ids
         return Pair(voxels, list(ids), record)
 
+    def _volume(self, row: int) -> Tensor:
+        record = self.records[row]
+        return torch.from_numpy(read_volume(self.root, record.volumes[0], record.id))
+
+    def _shown(self, row: int) -> Tensor:
+        """Return what the control shows in place of the volume of a pair."""
+        if self.control == OTHER_PATIENT:
+            return self._volume(self.others[row])
+        return tampered(self._volume(row), self.control, self.records[row].volumes[0])
+
     def _tokens(self, text: str) -> int:
         return len(self.tokenizer(text, verbose=False).input_ids)
-
-
-def shortened(
-    report: str, tokens: Callable[[str], int], limit: int, random: np.random.Generator
-) -> str:
-    """Return a report of at most `limit` tokens as it is, of a longer one a choice of sentences.
-
-    The first sentence stays; the others are tried in random order, and each that is new and still
-    fits is added behind, joined by full stops. `tokens` counts [CLS] and [SEP] each time, and the
-    first sentence is not counted: the choice may exceed `limit`, and the tokenizer must cut it.
-    Source: M3D, released code of the M3D-CLIP data.
-    """
-    if tokens(report) <= limit:
-        return report
-    first, *others = report.split(".")
-    kept, used = [first], 0
-    for place in random.permutation(len(others)):
-        sentence = others[place]
-        size = tokens(sentence)
-        if sentence not in kept and used + size <= limit:
-            kept.append(sentence)
-            used += size
-    return ".".join(kept)
 
 
 def report_tokenizer(reports: Sequence[str]) -> PreTrainedTokenizerFast:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.score import ALL, MACRO
@@ -23,7 +22,8 @@ Run = tuple[str, int | None, str]
 Place = tuple[Run, str, str, str]
 """A cell's run, question type, metric and protocol."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+REPORTED = "reported"
+"""In place of a control: the line is what a paper reports of the model; it has no seed."""
 
 
 def shown(cell: Any, metric: str, protocol: str, short: bool = False) -> str:
@@ -65,7 +65,10 @@ def where(frame: pandas.DataFrame, **wanted: str) -> pandas.DataFrame:
 
 
 def runs_of(frame: pandas.DataFrame) -> dict[Run, str]:
-    """Return the runs in order, controls below their model, and the name of each one's line."""
+    """Return the runs in order, controls below their model, and the name of each one's line.
+
+    What a paper reports of a model stands below all of its seeds.
+    """
     unknown = -1  # a seed that the name of the run does not tell
     seeds = frame["seed"].fillna(unknown).astype(int)
     runs = zip(frame["model"], seeds, frame["control"], strict=True)
@@ -80,9 +83,35 @@ def runs_of(frame: pandas.DataFrame) -> dict[Run, str]:
     return named
 
 
-def _controls_last(run: tuple[str, int, str]) -> tuple[str, int, bool, str]:
+def _controls_last(run: tuple[str, int, str]) -> tuple[str, bool, int, bool, str]:
     model, seed, control = run
-    return model, seed, control != NONE, control
+    return model, control == REPORTED, seed, control != NONE, control
+
+
+def is_below(run: Run, runs: Iterable[Run]) -> bool:
+    """Return whether a run's line belongs to one of `runs` above it.
+
+    A control's does when its model has a row of the same seed, a reported one's when the model has
+    any; what is reported of a system that has no row stands for itself.
+    """
+    model, seed, control = run
+    seeds = {s for m, s, c in runs if m == model and c == NONE}
+    return control != NONE and (bool(seeds) if control == REPORTED else seed in seeds)
+
+
+def lines_of(
+    runs: Mapping[Run, str], cells: Mapping[Place, Any], columns: Iterable[tuple[str, str, str]]
+) -> dict[Run, str]:
+    """Return the runs that have a line in a table of these columns, and the names of the lines.
+
+    That is every run, but a reported one only where it has a figure.
+    """
+    places = list(columns)
+    return {
+        run: label
+        for run, label in runs.items()
+        if run[2] != REPORTED or any((run, *place) in cells for place in places)
+    }
 
 
 def metrics_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:
@@ -110,18 +139,10 @@ def lower_is_better(metric: str, protocol: str) -> bool:
     return known is not None and known.lower_is_better
 
 
-def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
-    """Return each value once: those of `order` first, then others by name."""
-    present = set(values)
-    return [value for value in order if value in present] + sorted(present - set(order))
+def span(numbers: Iterable[Any]) -> str:
+    """Return "n=200", or "n=3-10" where the numbers differ, without those that are not known."""
+    import pandas
 
-
-def span(numbers: Iterable[int]) -> str:
-    """Return "n=200", or "n=3-10" where the numbers differ."""
-    low, high = min(numbers), max(numbers)
+    known = [int(number) for number in numbers if not pandas.isna(number)]
+    low, high = min(known), max(known)
     return f"n={low}" if low == high else f"n={low}-{high}"
-
-
-def one_line(text: str) -> str:
-    """Return text without control characters."""
-    return _CONTROL.sub(" ", text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from tomovox.judge.cells import one_line
 from tomovox.judge.layout import LEGEND, Cell, Column, Grid, grids_of
+from tomovox.sheets import BELOW, Sheet, one_line, sections_of, told_once
 
 if TYPE_CHECKING:
     import pandas
@@ -49,6 +49,7 @@ tbody tr + tr > * { border-top: 1px solid var(--rule); }
 tr > :first-child { position: sticky; left: 0; z-index: 1; max-width: 40vw;
   background: var(--page); border-right: 1px solid var(--rule); text-align: left;
   white-space: normal; overflow-wrap: break-word; }
+tr > .left { text-align: left; }
 tbody th { font-weight: 600; }
 tr.below > th { padding-left: 28px; font-weight: normal; }
 tr.below > * { background: var(--row); }
@@ -61,25 +62,32 @@ summary { cursor: pointer; }
 
 
 def html_of(
-    frame: pandas.DataFrame, notes: Sequence[str] = (), facts: Mapping[str, str] | None = None
+    frame: pandas.DataFrame,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+    sheets: Sequence[Sheet] = (),
 ) -> str:
     """Return the tables of a compared long table as one page that needs nothing beside itself.
 
     The `facts`, such as the commit, stand on top in their order; `notes` are what a reader must
-    know of the rows and come last. The p-values and the signature of a value are its tooltip.
+    know of the rows and come last. The `sheets` of a task stand first in its section, those of the
+    whole comparison in the last. The p-values and the signature of a value are its tooltip.
     """
-    sections = [(task, list(grids)) for task, grids in groupby(grids_of(frame), lambda g: g.task)]
+    grids = {task: list(its) for task, its in groupby(grids_of(frame), lambda grid: grid.task)}
+    sections, told = sections_of(frame["task"], sheets), set[str]()
     body = ["<h1>Scores</h1>"]
     if facts:
         body += ["<dl>", *(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts.items())]
         body += ["</dl>"]
-    links = (f'<a href="#{_text(task)}">{_text(task)}</a>' for task, _ in sections)
+    links = (f'<a href="#{_anchor(section)}">{_text(section)}</a>' for section in sections)
     body += ["<nav>", *links, "</nav>"]
     body += [f'<p class="legend">{_text(LEGEND)} {_text(BAR_LEGEND)}</p>']
-    for task, grids in sections:
-        body += [f'<h2 id="{_text(task)}">{_text(task)}</h2>']
-        for grid in grids:
-            body += _table(grid)
+    for section, its_sheets in sections.items():
+        body += [f'<h2 id="{_anchor(section)}">{_text(section)}</h2>']
+        for sheet in told_once(its_sheets, told):
+            body += _sheet(sheet)
+        for grid in grids.get(section, ()):
+            body += _grid(grid)
     if notes:
         body += ["<h2>Notes</h2>", "<ul>", *(f"<li>{_text(note)}</li>" for note in notes), "</ul>"]
     head = [
@@ -97,29 +105,62 @@ def _text(text: str) -> str:
     return html.escape(one_line(text))
 
 
-def _table(grid: Grid) -> Iterator[str]:
-    yield f"<h3>{_text(grid.title)}</h3>"
-    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(grid.title)}">'
-    yield "<table>"
-    heads = (
-        f'<th scope="col">{_text(column.head)}<span class="n">{_text(column.n)}</span></th>'
-        for column in grid.columns
-    )
-    yield f'<thead><tr><th scope="col">model</th>{"".join(heads)}</tr></thead>'
-    yield "<tbody>"
+def _anchor(section: str) -> str:
+    return _text(section.replace(" ", "-"))
+
+
+def _grid(grid: Grid) -> Iterator[str]:
+    heads = ['<th scope="col">model</th>']
+    for column in grid.columns:
+        n = f'<span class="n">{_text(column.n)}</span>'
+        heads.append(f'<th scope="col">{_text(column.head)}{n}</th>')
     bounds = [_bounds(grid, place) for place in range(len(grid.columns))]
-    for line in grid.lines:
-        cells = map(_cell, line.cells, grid.columns, bounds)
-        kind = ' class="below"' if line.below else ""
-        yield f'<tr{kind}><th scope="row">{_text(line.label)}</th>{"".join(cells)}</tr>'
-    yield "</tbody>"
-    yield "</table>"
-    yield "</div>"
-    for told in (f"{grid.counts}.", *grid.remarks):
-        yield f'<p class="told">{_text(told)}</p>'
+    rows = (
+        _row(line.label, line.below, map(_cell, line.cells, grid.columns, bounds))
+        for line in grid.lines
+    )
+    yield from _table(grid.title, heads, rows, [f"{grid.counts}.", *grid.remarks])
     if grid.signatures:
         signatures = "".join(f"<div>{_text(signature)}</div>" for signature in grid.signatures)
         yield f"<details><summary>Signatures</summary>{signatures}</details>"
+
+
+def _sheet(sheet: Sheet) -> Iterator[str]:
+    kinds = [' class="left"' if left else "" for left in sheet.lefts]
+    heads = (
+        f'<th scope="col"{kind}>{_text(head)}</th>'
+        for head, kind in zip(sheet.heads, kinds, strict=True)
+    )
+    rows = (
+        _row(
+            first.strip(),
+            first.startswith(BELOW),
+            (f"<td{kind}>{_text(cell)}</td>" for cell, kind in zip(cells, kinds[1:], strict=True)),
+        )
+        for first, *cells in sheet.rows
+    )
+    yield from _table(sheet.title, heads, rows, sheet.told)
+
+
+def _table(
+    title: str, heads: Iterable[str], rows: Iterable[str], told: Iterable[str]
+) -> Iterator[str]:
+    """Yield a table with lines below it; heads and rows are elements, all else is plain."""
+    yield f"<h3>{_text(title)}</h3>"
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(title)}">'
+    yield "<table>"
+    yield f"<thead><tr>{''.join(heads)}</tr></thead>"
+    yield "<tbody>"
+    yield from rows
+    yield "</tbody>"
+    yield "</table>"
+    yield "</div>"
+    yield from (f'<p class="told">{_text(line)}</p>' for line in told)
+
+
+def _row(label: str, below: bool, cells: Iterable[str]) -> str:
+    kind = ' class="below"' if below else ""
+    return f'<tr{kind}><th scope="row">{_text(label)}</th>{"".join(cells)}</tr>'
 
 
 def _bounds(grid: Grid, place: int) -> tuple[float, float]:

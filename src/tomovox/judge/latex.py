@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from tomovox.judge.cells import one_line
 from tomovox.judge.layout import LEGEND, Cell, Grid, grids_of
+from tomovox.sheets import BELOW, Sheet, one_line, parts_of, sections_of
 
 if TYPE_CHECKING:
     import pandas
 
 WIDEST = 5
 """Columns of values side by side; a table with more goes on in a table below."""
+
+WIDEST_SHEET, TALLEST_SHEET = 120, 45
+"""Columns of text and rows that a page holds; a sheet with more goes on in a table below."""
 
 MARKS = {True: "$^{*}$", False: r"$^{\dagger}$", None: ""}
 
@@ -58,17 +62,26 @@ _TWINS = re.compile(r"([-',])(?=\1)")
 
 
 def latex_of(
-    frame: pandas.DataFrame, notes: Sequence[str] = (), facts: Mapping[str, str] | None = None
+    frame: pandas.DataFrame,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+    sheets: Sequence[Sheet] = (),
 ) -> str:
     r"""Return the tables of a compared long table as floats, to be \input where booktabs is loaded.
 
     Every table says below it how it is read, what it counts, its signatures and the `facts`, such
-    as the commit, in their order. `notes` are what a reader must know of the rows; they come last.
+    as the commit, in their order. The `sheets` of a task stand before its tables, those of the
+    whole comparison after all. `notes` are what a reader must know of the rows; they come last.
     """
     said = [f"{name}: {fact}" for name, fact in (facts or {}).items()]
     lines = [r"% needs \usepackage{booktabs}"]
-    for grid in grids_of(frame, WIDEST):
-        lines += ["", *_table(grid, said)]
+    grids = {task: list(its) for task, its in groupby(grids_of(frame, WIDEST), lambda g: g.task)}
+    for section, its_sheets in sections_of(frame["task"], sheets).items():
+        for sheet in its_sheets:
+            for part in parts_of(sheet, WIDEST_SHEET, TALLEST_SHEET):
+                lines += ["", *_sheet(part, said)]
+        for grid in grids.get(section, ()):
+            lines += ["", *_grid(grid, said)]
     if notes:
         lines += ["", *_paragraphs(notes)]
     return "\n".join(lines) + "\n"
@@ -91,25 +104,50 @@ def escaped(text: str) -> str:
     return _TWINS.sub(r"\1{}", "".join(letters))
 
 
-def _table(grid: Grid, said: Sequence[str]) -> Iterator[str]:
-    name = re.sub(r"[^a-z0-9]+", "-", grid.title.lower()).strip("-")
+def _grid(grid: Grid, said: Sequence[str]) -> Iterator[str]:
+    heads = [escaped(column.head) for column in grid.columns]
+    counts = [rf"{{\scriptsize {escaped(column.n)}}}" for column in grid.columns]
+    rows = ([_first(line.label, line.below), *map(_cell, line.cells)] for line in grid.lines)
+    signatures = [f"Signatures: {'; '.join(grid.signatures)}."] if grid.signatures else []
+    told = [LEGEND, f"{grid.counts}.", *said, *signatures, *grid.remarks]
+    specification = f"l{'r' * len(grid.columns)}"
+    yield from _table(grid.title, specification, [["model", *heads], ["", *counts]], rows, told)
+
+
+def _sheet(sheet: Sheet, said: Sequence[str]) -> Iterator[str]:
+    heads = (map(escaped, line) for line in sheet.head_lines)
+    rows = (
+        [_first(row[0], row[0].startswith(BELOW)), *map(escaped, row[1:])] for row in sheet.rows
+    )
+    specification = "".join("l" if left else "r" for left in sheet.lefts)
+    yield from _table(sheet.title, specification, heads, rows, [*sheet.told, *said])
+
+
+def _table(
+    title: str,
+    specification: str,
+    heads: Iterable[Iterable[str]],
+    rows: Iterable[Iterable[str]],
+    told: Sequence[str],
+) -> Iterator[str]:
+    """Yield a float with lines below it; heads and rows are in LaTeX, all else is plain."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     yield r"\begin{table}[htbp]"
     yield r"\centering\footnotesize\setlength{\tabcolsep}{4pt}"
-    yield rf"\caption{{{escaped(grid.title)}}}\label{{tab:{name}}}"
-    yield rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}"
+    yield rf"\caption{{{escaped(title)}}}\label{{tab:{name}}}"
+    yield rf"\begin{{tabular}}{{{specification}}}"
     yield r"\toprule"
-    yield " & ".join(["model", *(escaped(column.head) for column in grid.columns)]) + r" \\"
-    counts = (rf"{{\scriptsize {escaped(column.n)}}}" for column in grid.columns)
-    yield " & ".join(["", *counts]) + r" \\"
+    yield from (" & ".join(line) + r" \\" for line in heads)
     yield r"\midrule"
-    for line in grid.lines:
-        label = rf"\quad {escaped(line.label)}" if line.below else escaped(line.label)
-        yield " & ".join([label, *map(_cell, line.cells)]) + r" \\"
+    yield from (" & ".join(row) + r" \\" for row in rows)
     yield r"\bottomrule"
     yield r"\end{tabular}"
-    signatures = [f"Signatures: {'; '.join(grid.signatures)}."] if grid.signatures else []
-    yield from _paragraphs([LEGEND, f"{grid.counts}.", *said, *signatures, *grid.remarks])
+    yield from _paragraphs(told)
     yield r"\end{table}"
+
+
+def _first(label: str, below: bool) -> str:
+    return rf"\quad {escaped(label.strip())}" if below else escaped(label)
 
 
 def _cell(cell: Cell) -> str:

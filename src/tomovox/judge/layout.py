@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.cells import (
@@ -17,7 +16,8 @@ from tomovox.judge.cells import (
     Run,
     cells_of,
     headlines_in,
-    in_order,
+    is_below,
+    lines_of,
     lower_is_better,
     runs_of,
     shown,
@@ -26,11 +26,11 @@ from tomovox.judge.cells import (
     where,
 )
 from tomovox.judge.compare import LEVEL, SIGNIFICANT
-from tomovox.judge.protocols import task_protocol
+from tomovox.judge.protocols import is_primary
 from tomovox.judge.score import ALL
-from tomovox.metrics.catalogue import metric_key
 from tomovox.metrics.metric import PROTOCOLS
 from tomovox.schema import NONE, Task
+from tomovox.sheets import in_order, in_parts, part_title
 
 if TYPE_CHECKING:
     import pandas
@@ -113,9 +113,10 @@ def grids_of(frame: pandas.DataFrame, widest: int | None = None) -> Iterator[Gri
         there = {run for run, *_ in cells}
         runs = {run: label for run, label in labels.items() if run[2] == NONE or run in there}
         for title, heads in _tables(part, task):
-            for suffix, wanted in _parts(list(heads), widest or len(heads)):
+            parts = in_parts(list(heads), -(-len(heads) // (widest or len(heads))))
+            for number, wanted in enumerate(parts, start=1):
                 chosen = {at: heads[at] for at in wanted}
-                yield _grid(task, title + suffix, chosen, cells, runs)
+                yield _grid(task, part_title(title, number, len(parts)), chosen, cells, runs)
 
 
 def _tables(part: pandas.DataFrame, task: str) -> Iterator[tuple[str, dict[At, str]]]:
@@ -134,15 +135,8 @@ def _tables(part: pandas.DataFrame, task: str) -> Iterator[tuple[str, dict[At, s
             yield title, {(kind, *pair): kind for kind in kinds}
 
 
-def _parts(columns: list[At], widest: int) -> Iterator[tuple[str, list[At]]]:
-    count = -(-len(columns) // widest)
-    bounds = [len(columns) * part // count for part in range(count + 1)]
-    for part, (start, stop) in enumerate(pairwise(bounds), start=1):
-        yield f" ({part} of {count})" if count > 1 else "", columns[start:stop]
-
-
 def _is_primary(task: str, metric: str, protocol: str) -> bool:
-    return task in set(Task) and task_protocol(Task(task)).primary == metric_key(metric, protocol)
+    return is_primary({"task": task, "metric": metric, "protocol": protocol})
 
 
 def _headed(metric: str, protocol: str) -> str:
@@ -165,11 +159,10 @@ def _grid(
         n = span([cell["n"] for cell in mine])
         columns.append(Column(head, n, _is_primary(task, *at[1:])))
     lines = []
-    for run, label in runs.items():
-        model, seed, control = run
-        below = control != NONE and (model, seed, NONE) in runs
+    for run, label in lines_of(runs, cells, heads).items():
+        below = is_below(run, runs)
         row = (_cell(cells.get((run, *at)), *at[1:]) for at in heads)
-        lines.append(Line(control if below else label, below, tuple(row)))
+        lines.append(Line(run[2] if below else label, below, tuple(row)))
     remarks = (f"{c['metric']} {c['protocol']}: {c['note']}" for c in every if c["note"])
     return Grid(
         task=task,

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from tomovox.judge.cells import one_line, where
-from tomovox.judge.published import Figure, reported_rows
+from tomovox.judge.published import Figure
+from tomovox.judge.reported import SAME_DATA, same_numbers, systems_of
 from tomovox.metrics.metric import PROTOCOLS
-from tomovox.schema import NONE, Task, TomovoxError
+from tomovox.sheets import one_line
 
 if TYPE_CHECKING:
     import pandas
@@ -32,10 +32,6 @@ DEVIATIONS = {
 }
 """What differs from the released systems even at published size: the README of each says more."""
 
-ENCODER = "encoder:roberta-large|layer:17|"
-"""What M3D-Bench computes BERTScore with, as our signature names it (M3D, section on M3D-Bench)."""
-
-SAME_DATA = "Two numbers can be compared only where both come from the data and split of the paper."
 LARGEST = "At published size; recipes of scale tiny and smol differ in models and volumes as well."
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|])")
@@ -86,37 +82,20 @@ def ledger(
 ) -> Ledger:
     """Return every row of a long table (judge.tables) that a paper has the same number of.
 
-    `systems` names the system of a row's model; any other model that is named as a system is that
-    one. `deviations`, by system, are added to DEVIATIONS. A recall depends on how many there are to
-    find among: it meets a figure of as many records only; and a BERTScore only one of its encoder,
-    so ours must be that of ENCODER. Controls are left out. Raises TomovoxError when `systems` names
-    a system that neither figures nor deviations have.
+    `same_numbers` finds them; controls and reported rows have none. `systems` names the system of a
+    row's model; any other model that is named as a system is that one (see `systems_of`).
+    `deviations`, by system, are added to DEVIATIONS. Raises TomovoxError when `systems` names a row
+    that is not there, or a system that neither figures nor deviations have.
     """
     known = DEVIATIONS | dict(deviations or {})
     names = known.keys() | {figure.system for figure in published}
-    mapped = {model: model for model in frame["model"] if model in names} | dict(systems or {})
-    if wrong := [model for model, system in mapped.items() if system not in names]:
-        raise TomovoxError(
-            f"row {wrong[0]}: system {mapped[wrong[0]]!r} is not known; "
-            f"known: {', '.join(sorted(names))}"
-        )
-    entries = []
-    for row in where(frame, control=NONE).to_dict("records"):
-        system = mapped.get(row["model"])
-        for figure in reported_rows(Task(row["task"]), row["protocol"], published):
-            if figure.system == system and _meet(row, figure):
-                entries.append(_entry(row, figure, known.get(figure.system, "")))
-    present = sorted(mapped.keys() & set(frame["model"]))
-    return Ledger(entries, {model: mapped[model] for model in present}, known)
-
-
-def _meet(row: Mapping[str, Any], figure: Figure) -> bool:
-    """Return whether a row and a figure of one task and protocol are the same number."""
-    if any(row[name] != getattr(figure, name) for name in ("question_type", "metric")):
-        return False
-    if figure.task == Task.RETRIEVAL:
-        return figure.n == row["n"]
-    return figure.metric != "bertscore_f1" or ENCODER in row["signature"]
+    mapped = systems_of(frame, names, systems)
+    entries = [
+        _entry(row, figure, known.get(figure.system, ""))
+        for row, figure in same_numbers(frame, published)
+        if figure.system == mapped.get(row["model"])
+    ]
+    return Ledger(entries, mapped, known)
 
 
 def _entry(row: Mapping[str, Any], figure: Figure, deviations: str) -> Entry:

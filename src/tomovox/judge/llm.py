@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from tomovox.judge.cells import one_line
 from tomovox.judge.llm_prompt import PARAMETERS, PROMPT_HASH, grading_prompt, parse_score
 from tomovox.judge.llm_verdicts import (
     Verdict,
@@ -36,6 +35,7 @@ from tomovox.schema import (
     read_predictions,
     write_atomically,
 )
+from tomovox.sheets import one_line
 
 WAITS_SECONDS = (2.0, 8.0, 32.0)
 """How long is waited before each repetition of a request that failed."""

@@ -10,17 +10,15 @@ from tomovox.judge.cells import (
     KINDS,
     Run,
     cells_of,
-    in_order,
+    lines_of,
     metrics_in,
-    one_line,
     runs_of,
     shown,
     span,
     where,
 )
 from tomovox.judge.score import ALL
-from tomovox.judge.verdicts import HEADS, HOW_COMPARED, seed_lines, title_of, verdict_rows
-from tomovox.schema import Task
+from tomovox.sheets import BELOW, Sheet, in_order, one_line, sections_of, told_once
 
 if TYPE_CHECKING:
     import pandas
@@ -29,18 +27,19 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 
 
 def markdown_of(
-    frame: pandas.DataFrame, notes: Sequence[str] = (), reference: str | None = None
+    frame: pandas.DataFrame, notes: Sequence[str] = (), sheets: Sequence[Sheet] = ()
 ) -> str:
     """Return the readable table: a section per task, every run a row, n in the header.
 
-    With a `reference`, the verdicts of a compared frame stand first.
+    The sheets of a task stand first in its section, those of the whole comparison in the last.
     """
     lines, runs = ["# Scores", ""], runs_of(frame)
-    if reference is not None:
-        lines += ["## Verdicts", "", HOW_COMPARED, "", *_verdict_lines(frame, reference)]
-    for task in in_order(frame["task"], [str(task) for task in Task]):
-        lines += [f"## {task}", ""]
-        part = frame[frame["task"] == task]
+    told: set[str] = set()
+    for section, its_sheets in sections_of(frame["task"], sheets).items():
+        lines += [f"## {_escaped(section)}", ""]
+        for sheet in told_once(its_sheets, told):
+            lines += _sheet_lines(sheet)
+        part = frame[frame["task"] == section]
         for protocol in in_order(part["protocol"], ["m3d", "standard"]):
             cells = part[part["protocol"] == protocol]
             for title, pairs in _groups(cells):
@@ -53,15 +52,16 @@ def markdown_of(
     return "\n".join(lines)
 
 
-def _verdict_lines(frame: pandas.DataFrame, reference: str) -> Iterator[str]:
-    for task in in_order(frame["task"], [str(task) for task in Task]):
-        if rows := verdict_rows(frame, task, reference):
-            yield from (f"### {_escaped(title_of(frame, task, reference))}", "")
-            yield from (f"| {' | '.join(HEADS)} |", "|---|" + "---:|" * (len(HEADS) - 1))
-            yield from (f"| {' | '.join(map(_escaped, row))} |" for row in rows)
-            yield ""
-    if lines := seed_lines(frame):
-        yield from (*(f"- {_escaped(line)}" for line in lines), "")
+def _sheet_lines(sheet: Sheet) -> Iterator[str]:
+    yield from (f"### {_escaped(sheet.title)}", "")
+    yield f"| {' | '.join(map(_escaped, sheet.heads))} |"
+    yield "|" + "".join("---|" if left else "---:|" for left in sheet.lefts)
+    for row in sheet.rows:
+        indent = "&emsp;" if row[0].startswith(BELOW) else ""
+        yield f"| {indent}{' | '.join(_escaped(cell.strip()) for cell in row)} |"
+    yield ""
+    for line in sheet.told:
+        yield from (_escaped(line), "")
 
 
 def _groups(cells: pandas.DataFrame) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -90,7 +90,7 @@ def _markdown_rows(
         heads.append(_escaped(name) + (f" ({span(mine['n'])})" if len(mine) else ""))
     yield "| model | " + " | ".join(heads) + " |"
     yield "|---|" + "---:|" * len(columns)
-    for run, label in runs.items():
+    for run, label in lines_of(runs, found, columns).items():
         row = []
         for kind, metric, protocol in columns:
             cell = found.get((run, kind, metric, protocol))

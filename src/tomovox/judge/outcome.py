@@ -1,33 +1,132 @@
-"""What do all rows of a comparison come to? Table, verdicts and visual reliance, made once."""
+"""What do all rows of a comparison come to? Table, verdicts and visual reliance, made once.
+
+In a notebook: `outcome_of(["runs/quickstart"]).frame` is the compared long table as a DataFrame.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomovox.judge.cells import Run
+from tomovox.judge.clean import (
+    CleanSplit,
+    clean_against_official,
+    clean_scores,
+    clean_sheets,
+    read_clean,
+    write_clean,
+)
 from tomovox.judge.compare import Comparison, compared
+from tomovox.judge.compute import compute_of, compute_sheet, write_compute
 from tomovox.judge.facts import facts_of
-from tomovox.judge.reliance import print_reliance, reliance, write_reliance
-from tomovox.judge.score import Scores
-from tomovox.judge.tables import build_table, write_tables
-from tomovox.judge.verdicts import print_verdicts
+from tomovox.judge.published import read_published
+from tomovox.judge.reliance import reliance, reliance_sheets, write_reliance
+from tomovox.judge.reported import reported_notes, with_reported
+from tomovox.judge.runs import controls_of, find_runs, run_names
+from tomovox.judge.score import Scores, score_run
+from tomovox.judge.tables import build_table, model_and_seed, write_tables
+from tomovox.judge.verdicts import Asked, verdict_sheets
+from tomovox.schema import write_atomically
+from tomovox.sheets import Sheet, print_sheets
 
 if TYPE_CHECKING:
     import pandas
     from rich.console import Console
 
 
+EXTRAS, CLEAN = "extras.json", "clean"
+"""What an experiment's tables show beside scores, and the folder of its clean tables."""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What tables show beside the scores of their rows.
+
+    `clean_split` is a file of `tomovox data audit`, "" for none. `reported` adds the figures that
+    papers report of the rows' systems; `systems` names the system of rows called otherwise.
+    `reference` is the row that the others are compared with, where no comparison says another.
+    """
+
+    clean_split: str = ""
+    reported: bool = False
+    systems: Mapping[str, str] = field(default_factory=dict)
+    reference: str | None = None
+
+    def split(self) -> CleanSplit | None:
+        """Return the clean split, None without one; TomovoxError when it cannot be read."""
+        return read_clean(Path(self.clean_split)) if self.clean_split else None
+
+    def keep(self, folder: Path) -> None:
+        """Keep this beside an experiment's tables, so that scoring again shows the same."""
+        found = asdict(self)
+        if self.clean_split:
+            found["clean_split"] = os.path.relpath(self.clean_split, folder)
+        write_atomically(folder / EXTRAS, json.dumps(found, indent=1) + "\n")
+
+    @classmethod
+    def kept(cls, folder: Path) -> Extras:
+        """Return what an experiment's folder keeps; nothing beside where it keeps nothing."""
+        path = folder / EXTRAS
+        if not path.is_file():
+            return cls()
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["clean_split"]:
+            found["clean_split"] = os.path.normpath(folder / found["clean_split"])
+        return cls(**found)
+
+
 @dataclass
 class Outcome:
-    """The compared long table and the visual reliance of some runs, against one reference."""
+    """What some runs come to, against one reference.
+
+    `frame` is the compared long table (columns of tables.COLUMNS, compare.COMPARED and TESTED),
+    `relied` the visual reliance (reliance.COLUMNS), `compute` what the rows cost (compute.COLUMNS),
+    `clean` the official values beside the clean ones (clean.COLUMNS) and `cleaned` the outcome of
+    the clean records alone; None where they were not asked for. `asked` shapes the verdicts;
+    `sheets` are further ones that stand after verdicts and reliance, `notes` what they need said.
+    """
 
     frame: pandas.DataFrame
     relied: pandas.DataFrame
     comparison: Comparison
     reference: str
+    asked: Asked = field(default_factory=Asked)
+    sheets: list[Sheet] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    compute: pandas.DataFrame | None = None
+    clean: pandas.DataFrame | None = None
+    cleaned: Outcome | None = None
+
+    @classmethod
+    def of_folders(
+        cls,
+        folders: Mapping[Run, Path],
+        comparison: Comparison | None = None,
+        extras: Extras | None = None,
+    ) -> Outcome:
+        """Score the predictions of every run again and return what they come to.
+
+        Writes scores.jsonl and results.json of each. Raises TomovoxError for predictions that
+        cannot be scored, a reference that has no row, and a file of `extras` that cannot be read.
+        """
+        extras = extras or Extras()
+        comparison, split = comparison or Comparison(extras.reference), extras.split()
+        scores = {run: score_run(folder) for run, folder in folders.items()}
+        found = cls.of(scores, comparison)
+        if split is not None:
+            found._show_clean(scores, split)
+        if extras.reported:
+            found.frame = with_reported(found.frame, read_published(), extras.systems)
+            found.notes += reported_notes(found.frame)
+        found.compute = compute_of(folders)
+        if (cost := compute_sheet(found.compute)).rows:
+            found.sheets.append(cost)
+        return found
 
     @classmethod
     def of(cls, scores: Mapping[Run, Scores], comparison: Comparison | None = None) -> Outcome:
@@ -38,12 +137,78 @@ class Outcome:
         reference = comparison.reference_of(frame["model"])
         return cls(compared(frame, samples, comparison), reliance(samples), comparison, reference)
 
-    def write(self, folder: Path, notes: Sequence[str], data: Iterable[str]) -> list[Path]:
-        """Write every form of the table and the reliance; `data` are digests of the data."""
+    def _show_clean(self, scores: Mapping[Run, Scores], split: CleanSplit) -> None:
+        samples = {run: found.samples for run, found in scores.items()}
+        self.clean = clean_against_official(samples, split.leaked)
+        self.sheets += clean_sheets(self.clean, split)
+        left = clean_scores(scores, split.leaked)
+        if any(model == self.reference for model, _, _ in left):
+            same = replace(self.comparison, reference=self.reference)
+            self.cleaned = Outcome.of(left, same)
+
+    def only(self, asked: Asked) -> Outcome:
+        """Return the outcome with the rows that are asked for, and verdicts of these.
+
+        Sheets of the whole comparison stay. Raises TomovoxError for what no row has.
+        """
+        asked.check(self.frame)
+        cleaned = self.cleaned and replace(
+            self.cleaned,
+            frame=asked.rows_of(self.cleaned.frame),
+            relied=asked.rows_of(self.cleaned.relied),
+            asked=asked,
+        )
+        return replace(
+            self,
+            frame=asked.rows_of(self.frame),
+            relied=asked.rows_of(self.relied),
+            asked=asked,
+            cleaned=cleaned,
+            clean=None if self.clean is None else asked.rows_of(self.clean),
+            sheets=[s for s in self.sheets if asked.task in (None, s.section) or not s.section],
+        )
+
+    def every_sheet(self) -> list[Sheet]:
+        """Return verdicts, visual reliance and the further sheets, in this order."""
+        verdicts = verdict_sheets(self.frame, self.reference, self.asked)
+        return [*verdicts, *reliance_sheets(self.relied), *self.sheets]
+
+    def write(self, folder: Path, notes: Sequence[str], data: Collection[str]) -> list[Path]:
+        """Write every form of the table and what stands beside it; return the paths.
+
+        `data` are digests of the data. Time and memory are in compute.csv, and in the tables for
+        reading: table.csv is the same in every run.
+        """
         facts = facts_of(self.reference, self.comparison, data)
-        return write_tables(self.frame, folder, notes, facts) + write_reliance(self.relied, folder)
+        paths = write_tables(self.frame, folder, [*notes, *self.notes], facts, self.every_sheet())
+        paths += write_reliance(self.relied, folder)
+        if self.compute is not None:
+            paths += write_compute(self.compute, folder)
+        if self.clean is not None:
+            paths += write_clean(self.clean, folder)
+        if self.cleaned is not None:
+            paths += self.cleaned.write(folder / CLEAN, notes, data)
+        return paths
 
     def print_verdicts(self, console: Console) -> None:
-        """Print verdicts and reliance."""
-        print_verdicts(self.frame, self.reference, console)
-        print_reliance(self.relied, console)
+        """Print verdicts, reliance and the further sheets."""
+        print_sheets(self.every_sheet(), console)
+
+
+def outcome_of(
+    places: Iterable[str | Path],
+    comparison: Comparison | None = None,
+    extras: Extras | None = None,
+) -> Outcome:
+    """Score runs and their controls again, without any model, and return what they come to.
+
+    A place is an experiment's YAML, its folder or one RUN folder. Raises TomovoxError for a place
+    without predictions, and as `Outcome.of_folders`.
+    """
+    runs = find_runs(map(Path, places))
+    folders = {
+        (*model_and_seed(name), control): folder
+        for name, run in zip(run_names(runs), runs, strict=True)
+        for control, folder in controls_of(run).items()
+    }
+    return Outcome.of_folders(folders, comparison, extras)

@@ -6,6 +6,7 @@ computes a number is its metric alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any, Literal
 
 import yaml
 
-from tomovox.metrics.catalogue import metrics_of
+from tomovox.metrics.catalogue import metric_key, metrics_of
 from tomovox.metrics.metric import PROTOCOLS
 from tomovox.schema import Task, TomovoxError
 
 FOLDER = Path(__file__).with_name("protocols")
+TASKS = frozenset(Task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ class TaskProtocol:
     metrics: dict[str, tuple[str, ...]]
     primary: str
     version: dict[str, int]
+
+
+def is_primary(cell: Mapping[str, Any]) -> bool:
+    """Return whether a sample, or a row of a table, is of the primary metric of its task."""
+    key = metric_key(cell["metric"], cell["protocol"])
+    return cell["task"] in TASKS and task_protocol(Task(cell["task"])).primary == key
 
 
 @cache

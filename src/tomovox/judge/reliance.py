@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tomovox.judge.cells import KINDS, Run, in_order
+from tomovox.judge.cells import KINDS, Run, runs_of
 from tomovox.judge.compare import DRAWS, LEVEL, Statistic, columns_of, draws_of
-from tomovox.judge.protocols import task_protocol
+from tomovox.judge.protocols import is_primary
 from tomovox.judge.score import MACRO, Sample
-from tomovox.metrics.catalogue import metric_key
-from tomovox.schema import NONE, Task, write_atomically
+from tomovox.schema import NONE, write_atomically
+from tomovox.sheets import Sheet, in_order
 from tomovox.statistics.bootstrap import interval
 
 if TYPE_CHECKING:
     import pandas
-    from rich.console import Console
 
 FLOORS = ("blind", "majority", "mean_place")
 """Rows without eyes, in the order in which one is taken for the floor."""
@@ -35,6 +34,12 @@ COLUMNS = (
 LEAST_GAIN = 0.01
 """A gain whose interval reaches below this is no gain: a share of nothing is not printed."""
 
+HOW_MUCH = (
+    "100%: under the control nothing is left of what the model answers better than the floor, "
+    "which sees no image; 0%: all of it is. No gain: the model is not clearly above the floor."
+)
+"""How a sheet of visual reliance is read."""
+
 
 def reliance(samples: Mapping[Run, Iterable[Sample]], replicates: int = DRAWS) -> pandas.DataFrame:
     """Return the visual reliance of every controlled model, question type by question type.
@@ -47,7 +52,7 @@ def reliance(samples: Mapping[Run, Iterable[Sample]], replicates: int = DRAWS) -
 
     rows = []
     controlled = any(control != NONE for _, _, control in samples)
-    primaries = {run: filter(_is_primary, mine) for run, mine in samples.items()}
+    primaries = {run: filter(is_primary, mine) for run, mine in samples.items()}
     for column in columns_of(primaries) if controlled else ():
         floor = next((r for name in FLOORS for r in column.runs if r[0] == name), None)
         if floor is None:
@@ -64,11 +69,6 @@ def reliance(samples: Mapping[Run, Iterable[Sample]], replicates: int = DRAWS) -
                 shares = _shares(model, control, base, weights)
                 rows.append((*place, *shares, column.cases_of(run, kind)))
     return pandas.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _is_primary(sample: Sample) -> bool:
-    primary = task_protocol(Task(sample["task"])).primary
-    return metric_key(sample["metric"], sample["protocol"]) == primary
 
 
 def _shares(
@@ -95,21 +95,22 @@ def write_reliance(found: pandas.DataFrame, folder: Path) -> list[Path]:
     return [path]
 
 
-def print_reliance(found: pandas.DataFrame, console: Console) -> None:
-    """Print the share of each model's gain that vanishes under each control, by question type."""
-    from rich.markup import escape
-    from rich.table import Table
-
+def reliance_sheets(found: pandas.DataFrame) -> list[Sheet]:
+    """Return a sheet per task: the share of each model's gain that vanishes under each control."""
+    sheets = []
     for (task, metric, floor), part in found.groupby(["task", "metric", "floor"], sort=False):
+        models = runs_of(part.assign(control=NONE))
+        kinds, rows = in_order(part["question_type"], KINDS), []
+        for model, seed, control in runs_of(part):
+            mine = part[(part["model"] == model) & (part["control"] == control)]
+            mine = mine[mine["seed"].isna() if seed is None else mine["seed"] == seed]
+            shares = {row["question_type"]: _share(row) for row in mine.to_dict("records")}
+            label = models[model, seed, NONE]
+            rows.append((label, control, *(shares.get(kind, "") for kind in kinds)))
         title = f"{task}: share of the gain in {metric} above {floor} that vanishes [95 %]"
-        table = Table(title=escape(title), title_justify="left")
-        kinds = in_order(part["question_type"], KINDS)
-        for head in ("model", "control", *kinds):
-            table.add_column(escape(head), justify="right" if head in kinds else "left")
-        for (model, _, control), cells in part.groupby(["model", "seed", "control"], dropna=False):
-            shares = {row["question_type"]: _share(row) for row in cells.to_dict("records")}
-            table.add_row(escape(model), control, *(shares.get(kind, "") for kind in kinds))
-        console.print(table)
+        heads = ("model", "control", *kinds)
+        sheets.append(Sheet(title, heads, tuple(rows), task, (HOW_MUCH,)))
+    return sheets
 
 
 def _share(row: Any) -> str:

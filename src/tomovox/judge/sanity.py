@@ -11,15 +11,43 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
-from tomovox.judge.score import ALL, Row, score
-from tomovox.schema import Prediction, Task, TomovoxError
+import numpy as np
+
+from tomovox.judge.cells import Run, cells_of, metrics_in, runs_of, shown, span, where
+from tomovox.judge.compare import DRAWS, LEVEL, Answers, Column, columns_of, draws_of
+from tomovox.judge.reliance import LEAST_GAIN
+from tomovox.judge.score import ALL, score
+from tomovox.judge.tables import build_table, model_and_seed
+from tomovox.metrics.metric import PROTOCOLS
+from tomovox.schema import NONE, Prediction, Task, TomovoxError
+from tomovox.sheets import Sheet, in_order
+from tomovox.statistics.bootstrap import interval
+
+if TYPE_CHECKING:
+    import pandas
 
 TASKS = (Task.REPORT, Task.VQA_OPEN)
 """The tasks whose references are sentences or words that can be denied."""
 
-REFERENCE, NEGATED, SHUFFLED = "(reference)", "(negated reference)", "(reference of another case)"
-"""The names of the made-up rows: a ceiling, wrong statements in the right words, and a floor."""
+REFERENCE, NEGATED, SHUFFLED = "(reference)", "(negated)", "(another case)"
+"""The names of the made-up rows: a ceiling, the reference denied, that of another case as floor."""
+
+CEILING: Run = (REFERENCE, None, NONE)
+FLOOR: Run = (SHUFFLED, None, NONE)
+
+WAY = ("way", "way_lo", "way_hi", "cases")
+"""Columns that the board adds to the long table: (value - floor) / (ceiling - floor), the ends of
+its interval over cases, and how many cases it counts."""
+
+HOW_READ = (
+    f"Rows named value hold the metric itself: of the floor {SHUFFLED}, which is given the "
+    f"reference of another case, and of the ceiling {REFERENCE}. Every other row says how much of "
+    f"the way between them it has gone [{LEVEL:.0%} interval over cases]; {NEGATED} is the "
+    f"reference with every sentence denied."
+)
 
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?;])(?=\s)|(?=\n)")  # the dot of 3.5 mm ends none
 _NEGATION = re.compile(r"\b(?:no|not)\b\s*|\b(with)out\b", re.IGNORECASE)
@@ -27,15 +55,40 @@ _VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|shows?|appears?)\b", re.I
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-def sanity_board(runs: Mapping[str, Iterable[Prediction]], seed: int = 0) -> dict[str, list[Row]]:
-    """Return the rows of reports and open questions of every run, and of the three made-up ones.
+def sanity_board(runs: Mapping[str, Iterable[Prediction]], seed: int = 0) -> pandas.DataFrame:
+    """Return the long table of reports and open questions of all runs and of the made-up rows.
 
-    The rows are over all records of a task and go to judge.tables.build_table as they are. A run of
-    the most frequent training answer is one of `runs`. The made-up rows hold the records of all
-    runs, but for those that `shuffled` leaves out. Raises TomovoxError when two runs do not have
-    the same reference for a record, when a run has a made-up row's name, and when there is neither
-    a report nor an open question.
+    It has the columns of `build_table`, for all records of a task, and WAY. A way is made of the
+    records that its row, the ceiling and the floor have in common; it is NaN where the ceiling does
+    not stand clearly above the floor. The made-up rows hold the records of all runs, but for those
+    that `shuffled` leaves out. Raises TomovoxError when two runs do not have the same reference for
+    a record, when a run has a made-up row's name, when there is neither a report nor an open
+    question, and when all are of one case.
     """
+    import pandas
+
+    scores = {
+        (*model_and_seed(name), NONE): score(predictions)
+        for name, predictions in _answers(runs, seed).items()
+    }
+    frame = build_table({run: found.rows for run, found in scores.items()})
+    frame = where(frame, question_type=ALL).reset_index(drop=True)
+    ways: dict[tuple[Any, ...], dict[str, float]] = {}
+    for column in columns_of({run: found.samples for run, found in scores.items()}):
+        for run in column.runs:
+            ways[run, ALL, column.metric, column.protocol, column.task] = _way(column, run)
+    added = []
+    for task, part in frame.groupby("task", sort=False):  # the frame is sorted by task
+        added += [ways.get((*place, task), {}) for place in cells_of(part)]
+    extra = pandas.DataFrame(added, columns=list(WAY))
+    extra["cases"] = extra["cases"].astype("Int64")
+    return frame.join(extra)
+
+
+def _answers(
+    runs: Mapping[str, Iterable[Prediction]], seed: int
+) -> dict[str, Sequence[Prediction]]:
+    """Return what every row of the board answers, the made-up ones first."""
     mine = {
         name: [record for record in predictions if record.task in TASKS]
         for name, predictions in runs.items()
@@ -50,12 +103,98 @@ def sanity_board(runs: Mapping[str, Iterable[Prediction]], seed: int = 0) -> dic
         NEGATED: [replace(record, text=negated(record.reference)) for record in asked],
         SHUFFLED: shuffled(asked, seed),
     }
+    if not answers[SHUFFLED]:
+        raise TomovoxError(
+            f"{asked[0].id}: no other case has a reference that could be the floor; name a run of "
+            f"more cases"
+        )
     if taken := sorted(answers.keys() & mine.keys()):
         raise TomovoxError(f"run {taken[0]}: the name is that of a made-up row; rename the run")
-    return {
-        name: [row for row in score(predictions).rows if row["question_type"] == ALL]
-        for name, predictions in (answers | mine).items()
-    }
+    return answers | mine
+
+
+def _way(column: Column, run: Run) -> dict[str, float]:
+    """Return the columns WAY of one run in one metric; none of them without a common record."""
+    if CEILING not in column.runs or FLOOR not in column.runs:
+        return {}
+    three = {place: column.runs[place] for place in (run, CEILING, FLOOR)}
+    common = set.intersection(*(set(answers.ids) for answers in three.values()))
+    among = Column(
+        column.task,
+        column.metric,
+        column.protocol,
+        {place: _only(answers, common) for place, answers in three.items()},
+    )
+    value, ceiling, floor = (among.statistic(place, ALL) for place in (run, CEILING, FLOOR))
+    if value is None or ceiling is None or floor is None:
+        return {}
+    weights = draws_of(len(among.case_index), DRAWS)
+    low = floor.replicates(weights)
+    gap = ceiling.replicates(weights) - low
+    cases = among.cases_of(run, ALL)
+    if not interval(gap, LEVEL)[0] >= LEAST_GAIN:
+        return {"cases": cases}
+    gone = np.full(len(gap), np.nan)  # a draw without a gap has no way
+    np.divide(value.replicates(weights) - low, gap, out=gone, where=gap > 0)
+    point = (value.point() - floor.point()) / (ceiling.point() - floor.point())
+    return dict(zip(WAY, (point, *interval(gone, LEVEL), cases), strict=True))
+
+
+def _only(answers: Answers, ids: set[str]) -> Answers:
+    kept = [record in ids for record in answers.ids]
+    return Answers(
+        list(compress(answers.ids, kept)),
+        list(compress(answers.cases, kept)),
+        answers.kinds[kept],
+        answers.values[kept],
+    )
+
+
+def sanity_sheets(board: pandas.DataFrame) -> list[Sheet]:
+    """Return a sheet for each task and protocol of a board: every row of it, every metric.
+
+    A metric without a way stands below the sheet, and so does the reason of one that did not run.
+    """
+    sheets = []
+    labels = runs_of(board)
+    made_up = [(name, None, NONE) for name in (REFERENCE, SHUFFLED, NEGATED)]
+    runs = {run: labels[run] for run in [*made_up, *(r for r in labels if r not in made_up)]}
+    for task in in_order(board["task"], [str(task) for task in TASKS]):
+        for protocol in in_order(where(board, task=task)["protocol"], list(PROTOCOLS)):
+            part = where(board, task=task, protocol=protocol)
+            sheets.append(_sheet(part, task, protocol, runs))
+    return sheets
+
+
+def _sheet(part: pandas.DataFrame, task: str, protocol: str, runs: Mapping[Run, str]) -> Sheet:
+    cells, heads = cells_of(part), []
+    told = [HOW_READ]
+    for metric, _ in metrics_in(part):
+        mine = where(part, metric=metric)
+        if mine["way"].notna().any():
+            heads.append(metric)
+            continue
+        notes = "; ".join(sorted(set(mine["note"]) - {""}))
+        reason = notes or "the ceiling is not clearly above the floor"
+        told.append(f"{task}, {metric} of protocol {protocol}: {reason}")
+    rows = []
+    for run, label in runs.items():
+        is_value = run in (CEILING, FLOOR)
+        row = [f"{label}, value" if is_value else label]
+        for metric in heads:
+            cell = cells.get((run, ALL, metric, protocol))
+            row.append(shown(cell, metric, protocol, short=True) if is_value else _shown(cell))
+        rows.append(tuple(row))
+    title = f"{task}, protocol {protocol}: from floor to ceiling ({span(part['n'])})"
+    return Sheet(title, ("model", *heads), tuple(rows), task, tuple(told))
+
+
+def _shown(cell: Any) -> str:
+    """Return a way as it is read: "4% [2, 7]"; n/a where a row has none."""
+    if cell is None or np.isnan(cell["way"]):
+        return "n/a"
+    way, low, high = (round(100 * cell[name]) for name in WAY[:3])
+    return f"{way}% [{low}, {high}]"
 
 
 def _records(runs: Mapping[str, Sequence[Prediction]]) -> list[Prediction]:

@@ -16,8 +16,7 @@ from tomovox.judge.cells import (
     Run,
     cells_of,
     headlines_in,
-    in_order,
-    one_line,
+    lines_of,
     runs_of,
     shown,
     span,
@@ -27,6 +26,7 @@ from tomovox.judge.cells import (
 from tomovox.judge.markdown import markdown_of
 from tomovox.judge.score import ALL, Row
 from tomovox.schema import NONE, Task, TomovoxError, write_atomically
+from tomovox.sheets import Sheet, in_order, one_line
 
 if TYPE_CHECKING:
     import pandas
@@ -108,22 +108,22 @@ def write_tables(
     folder: Path,
     notes: Sequence[str] = (),
     facts: Mapping[str, str] | None = None,
+    sheets: Sequence[Sheet] = (),
 ) -> list[Path]:
     """Write a compared table as folder/table.csv, .md, .tex and .html; return the paths.
 
     table.csv is the long form, with six digits; its bytes depend on the content of `frame` only,
     not on the order of the runs. `notes` are what a reader must know of the rows, `facts` what
-    somebody needs to make the table again, the `reference` among them (see `facts_of`).
+    somebody needs to make the table again (see `facts_of`), `sheets` tables that stand beside it.
     """
     from tomovox.judge.html import html_of
     from tomovox.judge.latex import latex_of
 
-    facts = facts or {}
     content = {
         "csv": frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"),
-        "md": markdown_of(frame, notes, facts.get("reference")),
-        "tex": latex_of(frame, notes, facts),
-        "html": html_of(frame, notes, facts),
+        "md": markdown_of(frame, notes, sheets),
+        "tex": latex_of(frame, notes, facts, sheets),
+        "html": html_of(frame, notes, facts, sheets),
     }
     paths = [folder / f"table.{ending}" for ending in content]
     for path, text in zip(paths, content.values(), strict=True):
@@ -204,7 +204,7 @@ class _Printer:
         table.add_column("model", overflow="fold", min_width=12, max_width=MODEL_WIDTH)
         for head in heads:
             table.add_column(escape(head), justify="right", no_wrap=True)
-        for run, label in self.runs.items():
+        for run, label in lines_of(self.runs, found, columns).items():
             cells = []
             for kind, metric, protocol in columns:
                 cell = found.get((run, kind, metric, protocol))

@@ -1,13 +1,17 @@
-"""Is it better, and does it look? The primary metric of each task, with what the statistics say."""
+"""Is it better, and does it look? The metric asked for of each task, with what statistics say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.cells import (
-    in_order,
+    KINDS,
+    cells_of,
+    is_below,
     lower_is_better,
-    one_line,
+    metrics_in,
     runs_of,
     shown,
     span,
@@ -17,15 +21,16 @@ from tomovox.judge.cells import (
 from tomovox.judge.compare import SIGNIFICANT
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.score import ALL
-from tomovox.schema import NONE, Task
+from tomovox.schema import NONE, Task, TomovoxError
+from tomovox.sheets import BELOW, Sheet, in_order
 from tomovox.statistics.power import detectable
 from tomovox.statistics.seeds import spread
 
 if TYPE_CHECKING:
     import pandas
-    from rich.console import Console
 
-HEADS = ("model", "value [95 %]", "difference [95 %]", "p, adjusted", "verdict", "could show")
+HEADS = ("value [95 %]", "difference [95 %]", "p, adjusted", "verdict", "could show")
+SEED_HEADS = ("model", "seeds", "mean", "sd from other cases", "sd from other seeds")
 HOW_COMPARED = (
     "Paired by record; 95 % intervals from a bootstrap over cases; p from swapping the answers of "
     "two rows case by case, corrected over all rows and question types of a metric. A model is "
@@ -34,6 +39,54 @@ HOW_COMPARED = (
 )
 NORMAL = 1.959964
 """Half the width of a 95 % interval in standard errors."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a comparison is asked for; without anything, the primary metric of every task.
+
+    `metrics` are names that take its place, in the protocol of the primary metric where they have
+    it, unless `protocol` is another. `by_type` asks for each question type apart.
+    """
+
+    task: str | None = None
+    metrics: tuple[str, ...] = ()
+    protocol: str | None = None
+    by_type: bool = False
+
+    def check(self, frame: pandas.DataFrame) -> None:
+        """Raise TomovoxError for a task, metric or protocol that no row of a table has."""
+        for column, names in self._wanted().items():
+            there = sorted(set(frame[column]))
+            for name in names:
+                if name not in there:
+                    known = ", ".join(there)
+                    raise TomovoxError(f"{column} {name}: no row has it; there are {known}")
+        wanted = {column: names for column, names in self._wanted().items() if names}
+        if wanted and self.rows_of(frame).empty:
+            asked = " and ".join(f"{name} {' or '.join(each)}" for name, each in wanted.items())
+            raise TomovoxError(f"{asked}: no row has all of these; ask for fewer at once")
+
+    def rows_of(self, frame: pandas.DataFrame) -> pandas.DataFrame:
+        """Return the rows of a table that are asked for, with all question types."""
+        for column, names in self._wanted().items():
+            if names:
+                frame = frame[frame[column].isin(names)]
+        return frame
+
+    def pairs_of(self, part: pandas.DataFrame, task: str) -> Iterator[tuple[str, str]]:
+        """Yield the metrics, each in one protocol, that a task's rows have a verdict of."""
+        primary, _, own = task_protocol(Task(task)).primary.partition(".")
+        there = metrics_in(part)
+        for name in self.metrics or (primary,):
+            protocols = [protocol for metric, protocol in there if metric == name]
+            wanted = [own, *protocols] if self.protocol is None else [self.protocol]
+            yield from [(name, protocol) for protocol in wanted if protocol in protocols][:1]
+
+    def _wanted(self) -> dict[str, tuple[str, ...]]:
+        tasks = () if self.task is None else (self.task,)
+        protocols = () if self.protocol is None else (self.protocol,)
+        return {"task": tasks, "metric": self.metrics, "protocol": protocols}
 
 
 def verdict_of(cell: Any) -> str:
@@ -49,36 +102,59 @@ def verdict_of(cell: Any) -> str:
     return "better" if sign * cell["difference"] > 0 else "worse"
 
 
-def verdict_rows(frame: pandas.DataFrame, task: str, reference: str) -> list[tuple[str, ...]]:
-    """Return a row of HEADS for every run that has the primary metric of a task.
+def verdict_sheets(
+    frame: pandas.DataFrame, reference: str, asked: Asked | None = None
+) -> list[Sheet]:
+    """Return a sheet of verdicts for each metric asked for of each task, and one of its seeds.
 
-    A model is compared with the reference, a control with its model. "could show" is the smallest
-    difference that so many cases show four times of five.
+    A row is a run, or by type a run and question type. A model is compared with the reference, a
+    control with its model. "could show" is the smallest difference that so many cases show four
+    times of five.
     """
-    metric, _, protocol = task_protocol(Task(task)).primary.partition(".")
-    part = where(frame, task=task, metric=metric, protocol=protocol, question_type=ALL)
-    rows: list[tuple[str, ...]] = []
-    for run, label in runs_of(part).items():
-        model, seed, control = run
-        mine = where(part, model=model, control=control)
-        mine = mine[mine["seed"].isna()] if seed is None else mine[mine["seed"] == seed]
-        cell = mine.to_dict("records")[0]
-        name = label if control == NONE else f"  {control}"
-        value = shown(cell, metric, protocol, short=True) + _ends(cell, "", metric, protocol)
-        if cell["p_adjusted"] != cell["p_adjusted"]:
-            alone = "reference" if run[0] == reference and control == NONE else ""
-            rows.append((name, value, alone, "", "", ""))
-            continue
-        difference = _points(cell["difference"], metric, protocol, "+")
-        difference += _ends(cell, "difference_", metric, protocol, "+")
-        least = _points(_least(cell), metric, protocol)
-        rows.append((name, value, difference, f"{cell['p_adjusted']:.3f}", verdict_of(cell), least))
-    return rows
+    asked, sheets = asked or Asked(), []
+    for task in in_order(frame["task"], [str(task) for task in Task]):
+        part = where(frame, task=task)
+        for metric, protocol in asked.pairs_of(part, task):
+            cells = where(part, metric=metric, protocol=protocol)
+            sheets.append(_verdict_sheet(cells, reference, asked.by_type))
+            sheets += _seed_sheet(where(cells, question_type=ALL))
+    return sheets
 
 
-def _least(cell: Any) -> float:
-    error = (cell["difference_hi"] - cell["difference_lo"]) / (2 * NORMAL)
-    return detectable(error)
+def _verdict_sheet(part: pandas.DataFrame, reference: str, by_type: bool) -> Sheet:
+    """Return the verdicts of one metric of one protocol in one task."""
+    task, metric, protocol = part[["task", "metric", "protocol"]].iloc[0]
+    cases = where(part, question_type=ALL)["cases"].dropna().astype(int)
+    of = f"{span(cases).removeprefix('n=')} cases" if len(cases) else "no cases"
+    cells, runs, rows = cells_of(part), runs_of(part), []
+    for kind in in_order(part["question_type"], KINDS) if by_type else [ALL]:
+        for run, label in runs.items():
+            if (cell := cells.get((run, kind, metric, protocol))) is None:
+                continue
+            model, _, control = run
+            name = BELOW + control if is_below(run, runs) else label
+            is_reference = model == reference and control == NONE
+            place = (name, kind) if by_type else (name,)
+            rows.append((*place, *_said(cell, metric, protocol, is_reference)))
+    return Sheet(
+        title=f"{task}: {metric}, {protocol}, {of}, against {reference}",
+        heads=("model", *(["question type"] if by_type else []), *HEADS),
+        rows=tuple(rows),
+        section=task,
+        told=(HOW_COMPARED,),
+    )
+
+
+def _said(cell: Any, metric: str, protocol: str, is_reference: bool) -> tuple[str, ...]:
+    """Return what stands below HEADS."""
+    value = shown(cell, metric, protocol, short=True) + _ends(cell, "", metric, protocol)
+    if cell["p_adjusted"] != cell["p_adjusted"]:
+        return value, "reference" if is_reference else "", "", "", ""
+    difference = _points(cell["difference"], metric, protocol, "+")
+    difference += _ends(cell, "difference_", metric, protocol, "+")
+    least = detectable((cell["difference_hi"] - cell["difference_lo"]) / (2 * NORMAL))
+    p = f"{cell['p_adjusted']:.3f}" if cell["p_adjusted"] >= 0.0005 else "<0.001"
+    return value, difference, p, verdict_of(cell), _points(least, metric, protocol)
 
 
 def _ends(cell: Any, prefix: str, metric: str, protocol: str, sign: str = "") -> str:
@@ -95,55 +171,21 @@ def _points(value: float, metric: str, protocol: str, sign: str = "") -> str:
     return f"{scale * value:{sign}.{digits}f}"
 
 
-def print_verdicts(frame: pandas.DataFrame, reference: str, console: Console) -> None:
-    """Print a table of verdicts per task that has its primary metric, then the spread of seeds."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    for task in in_order(frame["task"], [str(task) for task in Task]):
-        rows = verdict_rows(frame, task, reference)
-        if not rows:
-            continue
-        table = Table(title=escape(title_of(frame, task, reference)), title_justify="left")
-        for head in HEADS:
-            table.add_column(head, justify="left" if head == "model" else "right")
-        for row in rows:
-            table.add_row(*(escape(one_line(text)) for text in row))
-        console.print(table)
-    for line in seed_lines(frame):
-        console.print(escape(one_line(line)), highlight=False)
-
-
-def title_of(frame: pandas.DataFrame, task: str, reference: str) -> str:
-    """Return what a table of verdicts compares: task, metric, cases, reference."""
-    primary = task_protocol(Task(task)).primary
-    metric, _, protocol = primary.partition(".")
-    part = where(frame, task=task, metric=metric, protocol=protocol, question_type=ALL)
-    cases = part["cases"].dropna().astype(int)
-    of = f"{span(cases).replace('n=', '')} cases" if len(cases) else "no cases"
-    return f"{task}: {metric}, {protocol}, {of}, against {reference}"
-
-
-def seed_lines(frame: pandas.DataFrame) -> list[str]:
-    """Return, for models of several seeds, mean and both spreads of each task's primary metric.
+def _seed_sheet(part: pandas.DataFrame) -> Iterator[Sheet]:
+    """Yield, where models have several seeds, the mean and both spreads of one metric.
 
     The spread over cases and the spread over seeds stand apart: more seeds replace no cases.
     """
-    lines = []
-    for task in in_order(frame["task"], [str(task) for task in Task]):
-        metric, _, protocol = task_protocol(Task(task)).primary.partition(".")
-        part = where(frame, task=task, metric=metric, protocol=protocol, question_type=ALL)
-        part = part[part["lo"].notna() & (part["control"] == NONE)]
-        for model, rows in part.groupby("model"):
-            if len(rows) < 2:
-                continue
-            errors = (rows["hi"] - rows["lo"]) / (2 * NORMAL)
-            found = spread(rows["value"].tolist(), errors.tolist())
-            mean = _points(rows["value"].mean(), metric, protocol)
-            over_cases = _points(found.sample_sd, metric, protocol)
-            over_seeds = _points(found.seed_sd or 0.0, metric, protocol)
-            lines.append(
-                f"{task}, {metric}: {model} over {len(rows)} seeds: mean {mean}, sd from other "
-                f"cases {over_cases}, sd from other seeds {over_seeds}"
+    task, metric, protocol = part[["task", "metric", "protocol"]].iloc[0]
+    rows = []
+    for model, mine in part[part["lo"].notna() & (part["control"] == NONE)].groupby("model"):
+        if len(mine) > 1:
+            errors = (mine["hi"] - mine["lo"]) / (2 * NORMAL)
+            found = spread(mine["value"].tolist(), errors.tolist())
+            numbers = (mine["value"].mean(), found.sample_sd, found.seed_sd or 0.0)
+            rows.append(
+                (model, str(len(mine)), *(_points(each, metric, protocol) for each in numbers))
             )
-    return lines
+    if rows:
+        title = f"{task}: {metric}, {protocol}, over seeds"
+        yield Sheet(title, SEED_HEADS, tuple(rows), task)

@@ -179,6 +179,7 @@ class Resampler(nn.Module):
         x = self.latents.expand(len(memory), -1, -1)
         paid = memory.new_zeros(memory.shape[:2])
         for layer in self.layers:
+            assert isinstance(layer, ResamplerLayer)
             paid = paid + layer.paid(x, memory, mask)
             x = layer(x, memory, mask)
         return paid / paid.sum(-1, keepdim=True)

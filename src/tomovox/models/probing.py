@@ -2,23 +2,25 @@
 
 Two ways, never mixed. Hidden in the percept, a slice loses its own features, and still speaks
 through whatever else saw it (the 3D tokens of Med-2E3). Hidden in the input, it is gone before
-anything perceives it. Letters: k sets of slices, n slices, q questions, u studies.
+anything perceives it. Letters: k sets of slices, n slices, q questions, r rows (a question about
+a set), u studies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tomovox.models.base import VolumeLM
 from tomovox.models.likelihood import answer_logprobs
-from tomovox.schema import Batch, Percept, Studies, TomovoxError
+from tomovox.models.splice import Spliced
+from tomovox.schema import Batch, Percept, Questions, Studies, TomovoxError
 
 Where = Literal["percept", "input"]
 
@@ -48,23 +50,68 @@ class SliceProbe:
         return int(self.batch.studies.voxels[0].shape[1])
 
     def __call__(
-        self, keep: Bool[np.ndarray, "k n"], where: Where = "percept"
+        self,
+        keep: Bool[np.ndarray, "k n"],
+        where: Where = "percept",
+        wanted: Bool[np.ndarray, "k q"] | None = None,
     ) -> Float[np.ndarray, "k q"]:
-        """Return the log-likelihoods in nats, for each set of slices that the model may see."""
-        kept = torch.from_numpy(keep).to(self.batch.input_ids.device)
-        chunk = max(1, ROWS // len(self.answers))
-        return np.concatenate([self._read(part, where) for part in kept.split(chunk)])
+        """Return the log-likelihoods in nats, for each set of slices that the model may see.
+
+        Only those that are `wanted` are read, by default all; the others are nan. Raises
+        TomovoxError for sets of another number of slices than the model would see.
+        """
+        if where == "input" and keep.shape[1] != self.slices:
+            raise TomovoxError(
+                f"{self.batch.records[0].id}: the model scored {keep.shape[1]} of {self.slices} "
+                f"slices; hide them in the percept"
+            )
+        found = np.full((len(keep), len(self.answers)), np.nan)
+        if wanted is None:
+            wanted = np.ones_like(found, dtype=bool)
+        for sets in _chunks(wanted.sum(axis=1), ROWS):
+            found[sets][wanted[sets]] = self._read(keep[sets], where, wanted[sets])
+        return found
 
     @torch.no_grad()
-    def _read(self, keep: Bool[Tensor, "k n"], where: Where) -> Float[np.ndarray, "k q"]:
-        k, q = len(keep), len(self.answers)
+    def _read(
+        self, keep: Bool[np.ndarray, "k n"], where: Where, wanted: Bool[np.ndarray, "k q"]
+    ) -> Float[np.ndarray, "r"]:
+        device = self.batch.input_ids.device
+        shown = torch.from_numpy(keep).to(device)
         if where == "percept":
-            percept = hide_in_percept(self.percept, self.model.slice_features, keep)
+            percept = hide_in_percept(self.percept, self.model.slice_features, shown)
         else:
-            percept = self.model.perceive(hide_in_input(self.batch.studies, keep))
-        prompts, _ = self.model.read_percept(percept, _repeated(self.batch, k))
-        found = answer_logprobs(self.model.language, prompts, [[a] for a in self.answers] * k)
-        return np.array(found).reshape(k, q)
+            percept = self.model.perceive(hide_in_input(self.batch.studies, shown))
+        copies, asked = (torch.from_numpy(place).to(device) for place in np.nonzero(wanted))
+        prompts, _ = self.model.read_percept(percept, _asked(self.batch, copies, asked))
+        found = np.empty(len(asked))
+        # Prompts and answers of one task are about as long: together they need little padding.
+        tasks = np.array([record.task for record in self.batch.records])[asked.cpu()]
+        for task in np.unique(tasks):
+            rows = np.flatnonzero(tasks == task)
+            answers = [[self.answers[place]] for place in asked[rows].tolist()]
+            mine = _without_padding(prompts, rows)
+            found[rows] = np.ravel(answer_logprobs(self.model.language, mine, answers))
+        return found
+
+
+def _chunks(counts: Int[np.ndarray, "k"], most: int) -> Iterator[slice]:
+    """Yield slices over sets in order, each asking for up to `most` answers, or of one set."""
+    start = total = 0
+    for place, count in enumerate(counts.tolist()):
+        if place > start and total + count > most:
+            yield slice(start, place)
+            start, total = place, 0
+        total += count
+    if total:
+        yield slice(start, len(counts))
+
+
+def _without_padding(prompts: Spliced, rows: Int[np.ndarray, "r"]) -> Spliced:
+    """Return some rows of prompts, without the padding on the left that all of these have."""
+    mask = prompts.mask[rows]
+    first = int(mask.any(0).long().argmax())
+    return Spliced(prompts.embeds[rows, first:], mask[:, first:], None)
 
 
 def hide_in_percept(percept: Percept, names: Sequence[str], keep: Bool[Tensor, "k n"]) -> Percept:
@@ -92,24 +139,21 @@ def hide_in_input(studies: Studies, keep: Bool[Tensor, "k n"]) -> Studies:
     return Studies(list(hidden), index, **many)
 
 
-def _repeated(batch: Batch, k: int) -> Batch:
-    """Return the questions of one study asked again about each of k copies of it."""
-    asked, q = batch.questions, len(batch.records)
-    index = torch.arange(k, device=batch.input_ids.device).repeat_interleave(q)
-    questions = replace(
-        asked,
-        text=asked.text * k,
-        ids=asked.ids.repeat(k, 1),
-        mask=asked.mask.repeat(k, 1),
-        study=index,
-    )
+def _asked(batch: Batch, copies: Int[Tensor, "r"], asked: Int[Tensor, "r"]) -> Batch:
+    """Return the questions `asked` of one study, each about one of the copies of it."""
+    questions, places = batch.questions, asked.tolist()
     return replace(
         batch,
-        questions=questions,
-        input_ids=batch.input_ids.repeat(k, 1),
-        attention_mask=batch.attention_mask.repeat(k, 1),
+        questions=Questions(
+            text=[questions.text[place] for place in places],
+            ids=questions.ids[asked],
+            mask=questions.mask[asked],
+            study=copies,
+        ),
+        input_ids=batch.input_ids[asked],
+        attention_mask=batch.attention_mask[asked],
         labels=None,
-        records=batch.records * k,
+        records=[batch.records[place] for place in places],
         masks=None,
         mask_rows=None,
     )

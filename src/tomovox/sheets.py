@@ -6,13 +6,13 @@ form of output prints them all in one way.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from tomovox.judge.cells import in_order, one_line
 from tomovox.schema import Task
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ WHOLE = "All tasks"
 
 GAP = 3
 """Columns of text that a column of a table takes beside its own."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 T = TypeVar("T")
 
@@ -72,40 +74,70 @@ class Sheet:
         return list(zip(*([""] * (most - len(head)) + head for head in heads), strict=True))
 
 
-def in_parts(columns: Sequence[T], count: int) -> Iterator[tuple[str, Sequence[T]]]:
-    """Yield `count` parts of about one length, each with what its title adds: " (1 of 2)"."""
+def in_parts(columns: Sequence[T], count: int) -> list[Sequence[T]]:
+    """Return `count` parts of about one length."""
     bounds = [len(columns) * part // count for part in range(count + 1)]
-    for part, (start, stop) in enumerate(pairwise(bounds), start=1):
-        yield f" ({part} of {count})" if count > 1 else "", columns[start:stop]
+    return [columns[start:stop] for start, stop in pairwise(bounds)]
 
 
-def parts_of(sheet: Sheet, widest: int) -> list[Sheet]:
-    """Return a sheet in as few sheets as no table is wider than `widest` columns of text.
+def part_title(title: str, part: int, parts: int) -> str:
+    """Return the title of a part of a table: "accuracy (1 of 2)"."""
+    return f"{title} ({part} of {parts})" if parts > 1 else title
 
-    Each has the first columns of words. A column that is wider alone stands alone.
+
+def parts_of(sheet: Sheet, widest: int, tallest: int | None = None) -> list[Sheet]:
+    """Return a sheet in sheets no wider than `widest` columns of text, no longer than `tallest`.
+
+    Each has the first columns of words, and no row is parted from those below it. What is larger
+    alone stands alone.
     """
-    widths = [width + GAP for width in sheet.widths]
-    first = list(range(sum(1 for _ in takewhile(bool, sheet.lefts))))
-    rest = range(len(first), len(sheet.heads))
-    parts: list[tuple[str, list[int]]] = []
-    for count in range(1, max(len(rest), 1) + 1):
-        parts = [(suffix, [*first, *mine]) for suffix, mine in in_parts(rest, count)]
-        if all(sum(widths[place] for place in places) < widest for _, places in parts):
-            break
+    blocks = _blocks(sheet.rows, tallest or max(len(sheet.rows), 1))
+    parts = [(rows, places) for rows in blocks for places in _places(sheet, widest)]
     return [
         replace(
             sheet,
-            title=sheet.title + suffix,
+            title=part_title(sheet.title, part, len(parts)),
             heads=tuple(sheet.heads[place] for place in places),
-            rows=tuple(tuple(row[place] for place in places) for row in sheet.rows),
+            rows=tuple(tuple(row[place] for place in places) for row in rows),
         )
-        for suffix, places in parts
+        for part, (rows, places) in enumerate(parts, start=1)
     ]
 
 
-def told_once(sheets: Iterable[Sheet]) -> Iterator[Sheet]:
-    """Yield the sheets without the lines that one before them tells: for what is read through."""
-    told: set[str] = set()
+def _places(sheet: Sheet, widest: int) -> list[list[int]]:
+    """Return the columns of each part: as few parts as there can be, of about one length."""
+    widths = [width + GAP for width in sheet.widths]
+    first = list(range(sum(1 for _ in takewhile(bool, sheet.lefts))))
+    rest = range(len(first), len(sheet.heads))
+    parts: list[list[int]] = []
+    for count in range(1, max(len(rest), 1) + 1):
+        parts = [[*first, *mine] for mine in in_parts(rest, count)]
+        if all(sum(widths[place] for place in places) < widest for places in parts):
+            break
+    return parts
+
+
+def _blocks(rows: Iterable[tuple[str, ...]], tallest: int) -> list[list[tuple[str, ...]]]:
+    """Return the rows in blocks that open with a row that is not below another."""
+    groups: list[list[tuple[str, ...]]] = []
+    for row in rows:
+        if groups and row[0].startswith(BELOW):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    blocks: list[list[tuple[str, ...]]] = [[]]
+    for group in groups:
+        if blocks[-1] and len(blocks[-1]) + len(group) > tallest:
+            blocks.append([])
+        blocks[-1] += group
+    return blocks
+
+
+def told_once(sheets: Iterable[Sheet], told: set[str]) -> Iterator[Sheet]:
+    """Yield the sheets without the lines that `told` holds, and add theirs to it.
+
+    On a page that is read from its top, each line is told below the first table that needs it.
+    """
     for sheet in sheets:
         yield replace(sheet, told=tuple(line for line in sheet.told if line not in told))
         told.update(sheet.told)
@@ -131,14 +163,25 @@ def print_sheets(sheets: Iterable[Sheet], console: Console) -> None:
     from rich.table import Table
 
     parts = (part for sheet in sheets for part in parts_of(sheet, console.width))
-    for sheet in told_once(parts):
+    for sheet in told_once(parts, set()):
         table = Table()
         for head, left in zip(zip(*sheet.head_lines, strict=True), sheet.lefts, strict=True):
-            justify, overflow = ("left", "fold") if left else ("right", "ellipsis")
-            table.add_column(escape("\n".join(head)), justify=justify, overflow=overflow)
+            justify: Literal["left", "right"] = "left" if left else "right"
+            table.add_column(escape("\n".join(head)), justify=justify, overflow="fold")
         for row in sheet.rows:
             table.add_row(*(escape(one_line(cell)) for cell in row))
         console.print(escape(one_line(sheet.title)), style="italic", highlight=False)
         console.print(table)
         for line in sheet.told:
             console.print(escape(one_line(line)), highlight=False)
+
+
+def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Return each value once: those of `order` first, then others by name."""
+    present = set(values)
+    return [value for value in order if value in present] + sorted(present - set(order))
+
+
+def one_line(text: str) -> str:
+    """Return text without control characters."""
+    return _CONTROL.sub(" ", text)

@@ -1,0 +1,167 @@
+"""Where do the models of an experiment look, and does it matter? All that `tomovox attention` does.
+
+Every row whose predictions carry slice scores takes part; what is found lies in one folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress
+
+from tomovox.analysis.agreement import agreement_rows
+from tomovox.analysis.attended import Attended
+from tomovox.analysis.distribution import distribution_rows
+from tomovox.analysis.faithfulness import faithfulness_rows, scrambled_rows
+from tomovox.analysis.hiding import Trial
+from tomovox.analysis.localisation import localisation_rows
+from tomovox.analysis.rows import Row
+from tomovox.analysis.summary import attention_sheets, headlines, summary_markdown
+from tomovox.analysis.table import Run, attention_table, write_attention
+from tomovox.analysis.type_shift import type_rows
+from tomovox.analysis.volume_shift import shift_rows
+from tomovox.attention_cell import (
+    FOLDER,
+    Looking,
+    depth_bins,
+    hide_slices,
+    read_looking,
+    scrambled_scores,
+)
+from tomovox.judge.runs import experiment_of, find_runs, folder_of, run_names
+from tomovox.judge.tables import model_and_seed
+from tomovox.models.probing import Where
+from tomovox.schema import TomovoxError, write_atomically
+from tomovox.sheets import Sheet
+from tomovox.tracking import Tracker
+
+if TYPE_CHECKING:
+    import pandas
+
+SUMMARY = "summary.md"
+
+
+@dataclass
+class Found:
+    """The statistics of every row, and what they were made of."""
+
+    frame: pandas.DataFrame
+    looking: dict[Run, Looking]
+    trials: dict[Run, dict[Where, list[Trial]]]
+
+    def sheets(self) -> list[Sheet]:
+        """Return what the statistics come to, and what the 3D tokens of a model can tell apart."""
+        told = []
+        for (model, _), mine in self.looking.items():
+            if (bins := depth_bins(mine.run)) is not None:
+                slices = max(len(looked.scores) for looked in mine.attended)
+                told.append(
+                    f"{model}: TG-IS sees only {bins} distinct depth bins of the pooled 3D tokens "
+                    f"over {slices} slices (published: 4 over 32); within a bin only 2D tokens "
+                    f"tell slices apart"
+                )
+        return attention_sheets(self.frame, tuple(dict.fromkeys(told)))
+
+
+def find_looking(places: Iterable[Path], models: Collection[str] = ()) -> dict[Run, Looking]:
+    """Return the rows of experiments or RUN folders whose models score slices.
+
+    Of `models` only, where some are named. Raises TomovoxError when there is none, or when a name
+    has no row.
+    """
+    runs = find_runs(places)
+    named = {model_and_seed(name): run for name, run in zip(run_names(runs), runs, strict=True)}
+    there = dict.fromkeys(model for model, _ in named)
+    for model in models:
+        if model not in there:
+            raise TomovoxError(f"--model {model}: no row has it; there are {', '.join(there)}")
+    found: dict[Run, Looking] = {}
+    for run, folder in named.items():
+        if not models or run[0] in models:
+            looking = read_looking(folder)
+            if looking is not None:
+                found[run] = looking
+    if not found:
+        raise TomovoxError(
+            f"{runs[0].parent}: no row has slice scores of single series; only models that score "
+            f"slices, such as med2e3 and ms_vlm, can be asked where they looked: predict with one"
+        )
+    return found
+
+
+def analyse(
+    looking: dict[Run, Looking], cases: int, hide: Sequence[Where], console: Console
+) -> Found:
+    """Return all statistics; slices are hidden in `hide` ways for up to so many cases a row."""
+    rows: dict[Run, list[Row]] = {}
+    trials: dict[Run, dict[Where, list[Trial]]] = {}
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        for run, mine in looking.items():
+            rows[run] = _rows_without_model(mine.attended)
+            if hide:
+                trials[run] = hide_slices(mine, cases, hide, progress)
+                rows[run] += scrambled_rows(mine.attended, scrambled_scores(mine, cases))
+                for where, found in trials[run].items():
+                    rows[run] += faithfulness_rows(found, where)
+    for model in dict.fromkeys(model for model, _ in looking):
+        seeds = {
+            seed: mine.attended
+            for (name, seed), mine in looking.items()
+            if name == model and seed is not None
+        }
+        if shared := agreement_rows(seeds):
+            rows[model, None] = shared
+    return Found(attention_table(rows), looking, trials)
+
+
+def _rows_without_model(attended: Sequence[Attended]) -> list[Row]:
+    """Return the statistics of predictions alone."""
+    parts = (distribution_rows, localisation_rows, type_rows, shift_rows)
+    return [row for rows_of in parts for row in rows_of(attended)]
+
+
+def experiment_among(places: Sequence[Path]) -> Path | None:
+    """Return the folder of the one experiment that places name; None of RUNs or several."""
+    folder = folder_of(places[0])
+    return folder if len(places) == 1 and experiment_of(places[0]) == folder else None
+
+
+def output_of(places: Sequence[Path]) -> Path:
+    """Return where results lie by default: below the one experiment or RUN folder.
+
+    Raises TomovoxError for several places, whose results have no folder of their own.
+    """
+    if len(places) > 1:
+        raise TomovoxError("several places have no folder of their own; add --output DIR")
+    return folder_of(places[0]) / FOLDER
+
+
+def write(found: Found, folder: Path) -> list[Path]:
+    """Write attention.csv and summary.md into the folder; return the paths of all that it wrote."""
+    summary = folder / SUMMARY
+    write_atomically(summary, summary_markdown(found.sheets()))
+    return [write_attention(found.frame, folder), summary]
+
+
+def track(found: Found, paths: Iterable[Path], experiment: Path) -> bool:
+    """Log files to the experiment's parent run and headlines to its children.
+
+    Returns whether the experiment is tracked: it has been run where its mlflow.json lies.
+    """
+    tracker = Tracker.of_folder(experiment)
+    if tracker is None:
+        return False
+    parent = tracker.parent()
+    tracker.log_files(parent, paths, FOLDER)
+    for model, seed in found.looking:
+        if seed is not None:
+            mine = (found.frame["model"] == model) & (found.frame["seed"] == seed)
+            run = tracker.run(model, seed)
+            tracker.log_attention(run, headlines(found.frame[mine]))
+            tracker.finish(run)
+    tracker.finish(parent)
+    return True

@@ -1,0 +1,1 @@
+"""One page that shows a whole comparison: scores, samples, attention and where they come from."""
