@@ -7,7 +7,9 @@ import pytest
 from test_report_content import write_answers, write_data, write_experiment
 
 from tomovox.cli import main
+from tomovox.cli_report import VOLUMES
 from tomovox.data.records import read_records
+from tomovox.report.mosaics import MOST_VOLUMES
 from tomovox.schema import Prediction, Record, Task
 
 HOSTILE = (
@@ -43,6 +45,10 @@ def test_the_page_lies_with_its_experiment_and_its_size_is_told(experiment, caps
     assert main(["report", "runs/one"]) == 0
     size = (experiment / "report.html").stat().st_size
     assert capsys.readouterr().out == f"runs/one/report.html: {size / 1e6:.1f} MB\n"
+
+
+def test_the_help_names_as_many_volumes_as_a_page_has():
+    assert VOLUMES == MOST_VOLUMES
 
 
 def test_the_drawings_of_the_experiment_are_in_the_page(experiment):

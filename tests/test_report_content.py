@@ -5,19 +5,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
+from tomovox.analysis.attended import Attended
+from tomovox.analysis.localisation import localisation_rows
+from tomovox.analysis.summary import attention_sheets
+from tomovox.analysis.table import attention_table, write_attention
 from tomovox.data.evidence import facts_of
 from tomovox.data.phantom import write_phantom
 from tomovox.data.records import read_records
 from tomovox.judge.score import SAMPLES, score_run
 from tomovox.report_content import (
+    ATTENTION,
     NO_SLICES,
     content_of,
     figures_in,
     records_of,
+    rounded,
     samples_of,
     scores_in,
+    sheets_in,
     unknown,
     volumes_of,
     with_data,
@@ -183,7 +191,7 @@ def test_slices_of_a_mask_are_looked_up_for_shown_volumes_alone(tmp_path, data):
         assert told == set(chosen) and len(chosen) == most
 
 
-# ---- tables, drawings, provenance ------------------------------------------------------------
+# ---- tables and provenance -------------------------------------------------------------------
 
 
 def test_the_page_has_the_tables_of_models_and_controls(runs):
@@ -192,6 +200,14 @@ def test_the_page_has_the_tables_of_models_and_controls(runs):
     assert content.scales["accuracy.standard"].unit == "percent"
     assert content.primary["vqa_closed"] == "accuracy.standard"
     assert any(sheet.title.startswith("vqa_closed: accuracy") for sheet in content.sheets)
+
+
+def test_what_differs_past_six_digits_is_the_same_table():
+    values = [0.75821834, -1e-9, float("nan")]
+    table = pandas.DataFrame({"value": values, "seed": pandas.array([0, 1, None], dtype="Int64")})
+    other = table.assign(value=[0.75821835, 1e-9, float("nan")])
+    assert rounded(table).to_csv() == rounded(other).to_csv()
+    assert rounded(table)["seed"].equals(table["seed"])
 
 
 def test_seeds_of_a_model_are_told_apart_as_in_the_tables(tmp_path, records):
@@ -207,6 +223,31 @@ def test_provenance_tells_how_to_make_the_page_again(runs):
     digest = json.loads((runs[0] / "results.json").read_text("utf-8"))["predictions_sha256"]
     assert told["command"] == "tomovox report runs/one" and told["data"] == "abc123"
     assert f"blind-s0 {digest[:12]}" in told["predictions"] and "numpy" in told["versions"]
+
+
+# ---- attention -------------------------------------------------------------------------------
+
+
+def test_a_table_of_attention_is_read_as_it_was_written(tmp_path):
+    looked = [
+        Attended(
+            *(f"vqa_open/test/{case}", str(case), f"{case}.npy", "vqa_open", "organ", "Which?"),
+            *("axial", "", (0.1, 0.2, 0.3, 0.4), (2 + case % 2,), "slice"),
+        )
+        for case in range(12)
+    ]
+    frame = attention_table({("NA", None): localisation_rows(looked)})  # a name, and no seed
+    write_attention(frame, tmp_path)
+    assert sheets_in(tmp_path) == attention_sheets(frame)
+    assert sheets_in(tmp_path)[0].rows[0][0] == "NA"
+    assert sheets_in(tmp_path / "gone") == []
+
+
+@pytest.mark.parametrize("table", ["", "model,seed\nmed2e3,0\n", "seed\nnone\n"])
+def test_another_table_of_attention_is_refused(tmp_path, table):
+    (tmp_path / ATTENTION).write_text(table, encoding="utf-8")
+    with pytest.raises(TomovoxError, match="run tomovox attention again"):
+        sheets_in(tmp_path)
 
 
 def test_drawings_stand_in_the_order_of_their_questions(tmp_path):

@@ -105,6 +105,40 @@ def test_a_run_that_was_made_but_not_stored_is_found(shared, tmp_path):
     assert shared("a", "cut").run("med2e3", 0) == child
 
 
+def test_a_folder_says_where_its_experiment_is_tracked(folder, tracker):
+    again = Tracker.of_folder(folder)
+    assert (again.uri, again.experiment) == (tracker.uri, "first look")
+
+
+def test_a_folder_whose_store_lies_elsewhere_says_so_too(shared, tmp_path):
+    first = shared("a")
+    parent = first.parent()
+    again = Tracker.of_folder(tmp_path / "a")
+    assert (again.uri, again.experiment, again.parent()) == (first.uri, "shared", parent)
+
+
+def test_a_folder_that_nobody_tracks_has_no_tracker(tmp_path):
+    assert Tracker.of_folder(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_whose_runs_are_lost_is_named(folder, shared, tmp_path):
+    shared("a").parent()
+    ids = json.loads((tmp_path / "a" / IDS).read_text(encoding="utf-8"))
+    (tmp_path / "a" / IDS).write_text(json.dumps(ids | {"parent": "0" * 32}), encoding="utf-8")
+    with pytest.raises(TomovoxError, match=r"mlflow\.json: .*run it again"):
+        Tracker.of_folder(tmp_path / "a")
+
+
+def test_where_a_run_looked_is_logged_by_statistic_and_place(tracker):
+    run = tracker.run("looked", 0)
+    row = {"statistic": "deletion_auc", "hidden": "input", "task": "rec", "question_type": "all"}
+    unknown = {**row, "statistic": "evidence_mass", "hidden": "", "value": math.nan}
+    tracker.log_attention(run, [{**row, "value": 0.5}, unknown])
+    found = metrics_named(tracker, run, "attention.")
+    assert found == {"attention.deletion_auc.input.rec.all": 0.5}
+
+
 def test_two_folders_that_share_a_store_have_their_own_runs(shared):
     one, other = shared("a"), shared("b")
     assert one.experiment_id == other.experiment_id

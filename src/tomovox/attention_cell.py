@@ -5,7 +5,8 @@ Hiding is the long part: what it found is kept line by line, and a cut call cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -66,10 +67,12 @@ class Looking:
         return self.run / FOLDER / f"hidden-{where}-{digest}.jsonl"
 
     def volumes(self, cases: int) -> list[list[Attended]]:
-        """Return the questions of every volume of up to so many cases, spread evenly over all."""
-        names = sorted({looked.case for looked in self.attended})
-        count = min(cases, len(names))
-        chosen = {names[place * len(names) // count] for place in range(count)}
+        """Return the questions of every volume of up to so many cases, as drawn by their names.
+
+        More cases hold those of fewer, so that what was found of these is used again.
+        """
+        names = {looked.case for looked in self.attended}
+        chosen = set(sorted(names, key=lambda name: sha256(name.encode()).digest())[:cases])
         asked: dict[str, list[Attended]] = {}
         for looked in self.attended:
             if looked.case in chosen:
@@ -128,7 +131,8 @@ def depth_bins(run: Path) -> int | None:
     if not issubclass(system, Med2E3):
         return None
     arguments = {"pool": signature(Med2E3).parameters["pool"].default, **model["init_args"]}
-    return ViT3DConfig(**arguments["vision3d"]).grid[0] // int(arguments["pool"])
+    image, patch = (tuple(arguments["vision3d"][name]) for name in ("image", "patch"))
+    return ViT3DConfig(image=image, patch=patch).grid[0] // int(arguments["pool"])
 
 
 def hide_slices(
@@ -148,14 +152,26 @@ def hide_slices(
         if missing:
             if model is None:
                 model = load_run(looking.run)[0]
-            probe = _probe(model, looking, asked)
-            for where in missing:
-                made = trials(partial(_ask, probe, where), asked)
-                lines = [trial.to_line() for trial in made]
+            with _threads_of(looking.run):
+                probe = _probe(model, looking, asked)
+                made = {w: trials(partial(_ask, probe, w), asked) for w in missing}
+            for where, each in made.items():
+                lines = [trial.to_line() for trial in each]
                 append_lines(looking.kept(where), lines)
                 found[where] |= _trials_of(lines, looking)
         progress.advance(bar)
     return {w: [found[w][looked.id] for asked in wanted for looked in asked] for w in ways}
+
+
+@contextmanager
+def _threads_of(run: Path) -> Iterator[None]:
+    """Work with as many CPU threads as a RUN was made with: another number gives other digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(read_yaml(run / CONFIG).get("threads") or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _ask(
@@ -174,7 +190,7 @@ def scrambled_scores(looking: Looking, cases: int) -> dict[str, tuple[float, ...
     scores: dict[str, tuple[float, ...]] = {}
     for asked in looking.volumes(cases):
         batch = _batch(looking, asked)
-        with torch.no_grad():
+        with torch.no_grad(), _threads_of(looking.run):
             visual = model.attend(model.perceive(batch.studies), batch.questions)
         assert visual.slice_scores is not None
         for looked, found in zip(asked, visual.slice_scores.tolist(), strict=True):

@@ -21,9 +21,9 @@ examples:
   tomovox report runs/a/med2e3-s0 runs/b/med2e3-s0 --output both.html
 
 The page is one file that opens anywhere and asks for nothing: tables, verdicts, every question with
-all answers and scores, slices with the weights and the evidence on them, the drawings of
-`tomovox attention`, and what it was made from. It holds the texts and slices of its data: whoever
-gets the page gets those.
+all answers and scores, slices with the weights and the evidence on them, what tomovox attention
+found, and what it was made from. It holds the texts and slices of its data: whoever gets the page
+gets those.
 """
 
 
@@ -54,7 +54,7 @@ def add_report(verbs: Verbs) -> None:
         "--attention",
         type=Path,
         metavar="DIR",
-        help="folder of drawings; default: attention in the experiment's folder",
+        help="what tomovox attention wrote; default: attention in the experiment's folder",
     )
     parser.set_defaults(handler=_report)
 
@@ -79,10 +79,10 @@ def _report(options: argparse.Namespace) -> int:
     output = options.output or folder / "report.html"
     if output.is_dir():
         raise TomovoxError(f"{output}: is a folder; give --output the name of a file")
-    drawings = options.attention or folder / "attention"
-    if options.attention is not None and not drawings.is_dir():
-        raise TomovoxError(f"{drawings}: no such folder; make it with tomovox attention")
-    content, missing = content_of(runs, _command(options), options.volumes, drawings)
+    looked = options.attention or folder / "attention"
+    if options.attention is not None and not looked.is_dir():
+        raise TomovoxError(f"{looked}: no such folder; make it with tomovox attention")
+    content, missing = content_of(runs, _command(options), options.volumes, looked)
     write_report(output, content)
     if missing:
         sys.stderr.write(f"tomovox: {missing}; the page has no slices\n")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tomovox.analysis.summary import attention_sheets
+from tomovox.analysis.table import COLUMNS
 from tomovox.data.evidence import facts_of as evidence_of
 from tomovox.data.records import choices_text, read_records
 from tomovox.data.volumes import read_volume, resolve_inside
@@ -40,7 +42,7 @@ from tomovox.schema import (
     TomovoxError,
     read_predictions,
 )
-from tomovox.sheets import told_once
+from tomovox.sheets import Sheet, told_once
 
 if TYPE_CHECKING:
     import pandas
@@ -56,6 +58,10 @@ CAPTIONS = {
 CASE = "case-"
 """How the stems of drawings of single volumes begin."""
 
+ATTENTION = "attention.csv"
+WORDS = ("model", "statistic", "task", "question_type", "plane", "phase", "hidden", "against")
+"""The table of `tomovox attention`, and its columns that are no numbers."""
+
 NO_SLICES = "No slices and no evidence: the data were not at hand when this page was made."
 
 
@@ -63,19 +69,20 @@ def content_of(
     runs: Sequence[Path],
     command: str = "",
     most: int = MOST_VOLUMES,
-    drawings: Path | None = None,
+    looked: Path | None = None,
 ) -> tuple[Content, str]:
     """Return the page of runs, and why it has no slices: "" where the data could be read.
 
-    Scores the runs again. `most` volumes have their slices in the page, `drawings` is a folder of
-    SVG files, `command` what the page was asked for with. Raises TomovoxError for predictions that
-    cannot be scored or answer different data.
+    Scores the runs again. `most` volumes have their slices in the page, `looked` is the folder of
+    `tomovox attention`, `command` what the page was asked for with. Raises TomovoxError for
+    predictions that cannot be scored or answer different data, and another table of attention.
     """
     folders = experiment_names(runs)
     extras = Extras.kept(next(iter(folders))) if len(folders) == 1 else Extras()
+    attention = sheets_in(looked) if looked is not None else []
     outcome = outcome_of(runs, extras=extras)
-    named = labelled(runs, outcome.frame)
-    samples, chosen, root, missing = samples_of(named), list[str](), Path(), ""
+    samples = samples_of(labelled(runs, outcome.frame))
+    chosen, root, missing = list[str](), Path(), ""
     try:
         root = root_of(runs)
         samples, chosen = with_data(samples, root, most)
@@ -83,7 +90,7 @@ def content_of(
         missing = str(error)
     content = Content(
         title=f"Tomovox: {', '.join(folders.values())}",
-        table=outcome.frame,
+        table=rounded(outcome.frame),
         scales=scales_of(outcome.frame),
         primary={str(task): task_protocol(task).primary for task in Task},
         legend=LEGEND,
@@ -91,8 +98,8 @@ def content_of(
         provenance={"experiment": ", ".join(folders.values()), "command": command}
         | provenance_of(runs, outcome),
         notes=[*notes_of(runs), *outcome.notes, *([NO_SLICES] if missing else unknown(samples))],
-        sheets=list(told_once(outcome.every_sheet(), set())),
-        figures=figures_in(drawings) if drawings is not None else [],
+        sheets=list(told_once([*outcome.every_sheet(), *attention], set())),
+        figures=figures_in(looked) if looked is not None else [],
         samples=samples,
         volumes=volumes_of(root, chosen),
     )
@@ -108,6 +115,15 @@ def labelled(runs: Sequence[Path], frame: pandas.DataFrame) -> dict[str, Path]:
     names = run_names(runs)
     labels = (lines.get((*model_and_seed(name), NONE), name) for name in names)
     return dict(zip(labels, runs, strict=True))
+
+
+def rounded(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return a long table with six digits, as table.csv has; what is rounded to zero has no sign.
+
+    A metric of a neural network differs past them from call to call, and a page must not.
+    """
+    numbers = frame.select_dtypes("float").columns
+    return frame.assign(**{name: frame[name].round(6) + 0.0 for name in numbers})
 
 
 def scales_of(frame: pandas.DataFrame) -> dict[str, Scale]:
@@ -265,6 +281,32 @@ def figures_in(folder: Path) -> list[Figure]:
     return [
         Figure(_caption(stem), stems[stem].read_text(encoding="utf-8")) for stem in known + others
     ]
+
+
+def sheets_in(folder: Path) -> list[Sheet]:
+    """Return what a folder's attention.csv comes to; nothing without it.
+
+    Raises TomovoxError for a table that is none of this version.
+    """
+    import pandas
+
+    path = folder / ATTENTION
+    if not path.is_file():
+        return []
+    numbers = {name: [""] for name in COLUMNS if name not in WORDS}
+    types = {"seed": "Int64", **dict.fromkeys(WORDS, str)}
+    try:
+        frame = pandas.read_csv(path, dtype=types, na_values=numbers, keep_default_na=False)
+    except ValueError as error:
+        raise _stale(path, str(error)) from None
+    if list(frame.columns) != list(COLUMNS):
+        raise _stale(path, "it has other columns")
+    return attention_sheets(frame)
+
+
+def _stale(path: Path, why: str) -> TomovoxError:
+    why = " ".join(why.split())
+    return TomovoxError(f"{path}: no table of this version ({why}); run tomovox attention again")
 
 
 def _caption(stem: str) -> str:

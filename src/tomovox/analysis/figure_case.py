@@ -189,8 +189,8 @@ def _text(texts: Sequence[str], ruled: bool = False) -> Block:
 
     def draw(axes: Axes) -> None:
         axes.set_axis_off()
-        for below, line in enumerate(reversed(lines)):
-            y = below * LINE / inches
+        for place, line in enumerate(lines, 1):
+            y = (len(lines) - place) * LINE / inches
             axes.text(0, y, line, fontsize=8, va="bottom", transform=axes.transAxes)
         if ruled:
             axes.plot([0, 1], [1, 1], color=GREY, lw=0.6, transform=axes.transAxes)

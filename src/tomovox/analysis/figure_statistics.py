@@ -108,7 +108,7 @@ def type_figure(frame: pandas.DataFrame) -> Figure | None:
         figure, grid = panels(len(maps), min(runs, COLUMNS), (side + 1.0, side + 0.9))
         for axes, ((task, model, seed), group) in zip(grid, maps, strict=True):
             image = _draw_divergences(axes, group, norm)
-            axes.set_title(f"{plain(model, 18)}, seed {seed}\n{plain(task, 24)}")
+            axes.set_title(f"{plain(model, 18)}, seed {seed:g}\n{plain(task, 24)}")
         figure.colorbar(
             image, ax=grid, label="Jensen-Shannon divergence (10⁻³ bits)", aspect=40, shrink=0.8
         )

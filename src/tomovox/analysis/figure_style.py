@@ -76,7 +76,7 @@ def style() -> Iterator[None]:
 def looks(models: Iterable[str]) -> dict[str, Look]:
     """Return how each model is drawn; the first 28 differ."""
     return {
-        model: Look(COLOURS[i % 7], LINES[(i + i // 7) % 4], MARKERS[i % 7])
+        model: Look(COLOURS[i % 7], LINES[(i % 7 + i // 7) % 4], MARKERS[i % 7])
         for i, model in enumerate(dict.fromkeys(models))
     }
 

@@ -24,8 +24,8 @@ WORDS = {
     "uniform": "uniform",
     "gaussian": "the centre prior",
     "area": "the area prior",
-    "random": "random order",
-    "centre": "centre order",
+    "random": "random",
+    "centre": "the centre",
     "chance": "chance",
     "shuffled": "shuffled",
 }

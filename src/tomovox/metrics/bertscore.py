@@ -51,6 +51,9 @@ def backbone() -> Backbone:
     return _existing(Backbone("all-minilm-l6-v2", Path(minilm), 5))
 
 
+DIGITS = 6
+
+
 def bertscore_f1(
     predictions: Sequence[str],
     references: Sequence[str],
@@ -59,7 +62,7 @@ def bertscore_f1(
 ) -> list[float]:
     """Return BERTScore F1 of each pair, at most 1; unlike the others it may be below 0.
 
-    An empty prediction or reference gives 0.0. Texts are read to 512 tokens. Identical pairs are
+    An empty prediction or reference gives 0.0; values have six digits. Texts are read to 512 tokens. Identical pairs are
     computed once. Raises Unavailable without an encoder.
     """
     encoder = encoder or backbone()
@@ -87,8 +90,10 @@ def bertscore_f1(
             device="cpu",
             batch_size=batch_size,
         )
-        # Greedy matching of a text with itself may exceed 1 by rounding.
-        seen = dict(zip(todo, (min(v, 1.0) for v in scores[:, 2].tolist()), strict=True))
+        # Greedy matching of a text with itself may exceed 1 by rounding. The last digits depend on
+        # the threads and on the rest of a batch: kept, they would look like a difference.
+        found = (min(round(value, DIGITS), 1.0) for value in scores[:, 2].tolist())
+        seen = dict(zip(todo, found, strict=True))
     return [seen.get(pair, 0.0) for pair in pairs]
 
 

@@ -82,7 +82,7 @@ def _present(content: Content) -> list[tuple[str, str]]:
         ("scores", "Scores"): len(content.table),
         ("samples", "Samples"): len(content.samples),
         ("attention", "Attention"): len(content.figures),
-        ("sheets", "Sheets"): len(content.sheets),
+        ("sheets", "Verdicts and cost"): len(content.sheets),
         ("provenance", "Provenance"): len(content.provenance),
         ("notes", "Notes"): len(content.notes),
     }

@@ -1,0 +1,213 @@
+"""Does `tomovox attention` say where models look, write it once, and end bad input in one line?"""
+
+import io
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from test_attention_cell import tiny_rows
+
+from tomovox import attention
+from tomovox.analysis.summary import NO_DIFFERENCE, attention_sheets, headlines, verdict_of
+from tomovox.attention import analyse, experiment_among, find_looking, output_of, track, write
+from tomovox.cli import main
+from tomovox.schema import PREDICTIONS, TomovoxError
+
+ALONE = {"evidence_mass", "entropy", "type_shift", "other_question", "other_volume"}
+HIDDEN = {"deletion_auc", "insertion_auc", "top_hidden", "effect_correlation"}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory) -> Path:
+    return tiny_rows(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def found(rows, tmp_path_factory):
+    """What one case says of med2e3, slices hidden in both ways."""
+    folder = tmp_path_factory.mktemp("found") / "a"
+    shutil.copytree(rows, folder)
+    return analyse(find_looking([folder]), 1, ("percept", "input"), Console(file=io.StringIO()))
+
+
+def cell(**changes):
+    return {"p_adjusted": 0.01, "difference": 0.1, "against": "gaussian", **changes}
+
+
+# ---- statistics --------------------------------------------------------------------------------
+
+
+def test_rows_without_slice_scores_take_no_part(found):
+    assert set(found.frame["model"]) == {"med2e3"}
+
+
+def test_every_analysis_has_its_rows(found):
+    statistics = set(found.frame["statistic"])
+    assert statistics >= ALONE | HIDDEN | {"scrambled_correlation"}
+
+
+def test_both_ways_of_hiding_stand_apart(found):
+    hidden = found.frame[found.frame["statistic"].isin(HIDDEN)]
+    assert set(hidden["hidden"]) == {"percept", "input"}
+
+
+def test_nothing_is_hidden_unless_it_is_asked_for(rows):
+    alone = analyse(find_looking([rows]), 1, (), Console(file=io.StringIO()))
+    assert set(alone.frame["hidden"]) == {""} and not alone.trials
+    assert "scrambled_correlation" not in set(alone.frame["statistic"])
+
+
+def test_seeds_of_a_model_are_compared(rows, tmp_path):
+    shutil.copytree(rows, tmp_path / "a")
+    shutil.copytree(tmp_path / "a" / "med2e3-s0", tmp_path / "a" / "med2e3-s1")
+    both = analyse(find_looking([tmp_path / "a"]), 1, (), Console(file=io.StringIO()))
+    shared = both.frame[both.frame["seed"].isna()]
+    assert set(shared["statistic"]) == {"seed_divergence", "seed_correlation"}
+    assert any("seeds" in sheet.title for sheet in both.sheets())
+
+
+# ---- what it comes to --------------------------------------------------------------------------
+
+
+def test_the_summary_answers_every_question(found):
+    titles = " ".join(sheet.title for sheet in found.sheets())
+    for question in (
+        "hold the answer",
+        "in the percept",
+        "in the input",
+        "flat",
+        "learned",
+        "move",
+    ):
+        assert question in titles
+
+
+def test_no_two_sheets_have_one_title(found):
+    titles = [sheet.title for sheet in found.sheets()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_the_summary_says_how_many_bins_of_depth_there_are(found):
+    told = [line for sheet in found.sheets() for line in sheet.told]
+    assert sum("only 2 distinct depth bins" in line and "8 slices" in line for line in told) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "better than the centre prior"),
+        ({"difference": -0.1}, "worse than the centre prior"),
+        ({"p_adjusted": 0.05}, NO_DIFFERENCE),
+        ({"difference": 0.0}, NO_DIFFERENCE),
+        ({"p_adjusted": float("nan")}, ""),
+    ],
+)
+def test_a_verdict_is_in_words(changes, said):
+    assert verdict_of(cell(**changes)) == said
+
+
+def test_a_table_of_nothing_has_no_sheets(found):
+    assert attention_sheets(found.frame[:0]) == []
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def test_the_same_findings_are_written_the_same(found, tmp_path):
+    first = [path.read_bytes() for path in write(found, tmp_path)]
+    assert [path.read_bytes() for path in write(found, tmp_path)] == first
+    assert len(pd.read_csv(tmp_path / "attention.csv")) == len(found.frame)
+
+
+def test_the_summary_is_a_page_of_tables(found, tmp_path):
+    write(found, tmp_path)
+    page = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert page.startswith("# ") and page.count("\n## ") == len(found.sheets())
+    assert page.count("distinct depth bins") == 1
+
+
+class Tracked:
+    """A tracker that notes what it is given."""
+
+    def __init__(self):
+        self.files, self.rows, self.finished = [], {}, []
+
+    def parent(self):
+        return "parent"
+
+    def run(self, model, seed):
+        return f"{model}-s{seed}"
+
+    def log_files(self, run, paths, into):
+        self.files += [(run, path.name, into) for path in paths]
+
+    def log_attention(self, run, rows):
+        self.rows[run] = rows
+
+    def finish(self, run):
+        self.finished.append(run)
+
+
+def test_files_belong_to_the_parent_and_headlines_to_the_children(found, tmp_path, monkeypatch):
+    noted = Tracked()
+    monkeypatch.setattr(attention.Tracker, "of_folder", lambda folder: noted)
+    assert track(found, write(found, tmp_path), tmp_path)
+    assert ("parent", "attention.csv", "attention") in noted.files
+    assert str(noted.rows) == str({"med2e3-s0": headlines(found.frame)})  # nan is not nan
+    assert noted.finished == ["med2e3-s0", "parent"]
+
+
+def test_an_experiment_that_nobody_tracks_is_not_logged(found, tmp_path):
+    assert not track(found, [], tmp_path)
+
+
+# ---- places and the command --------------------------------------------------------------------
+
+
+def test_results_lie_below_the_place_that_was_asked_for(rows):
+    run = rows / "med2e3-s0"
+    assert (output_of([rows]), experiment_among([rows])) == (rows / "attention", rows)
+    assert (output_of([run]), experiment_among([run])) == (run / "attention", None)
+
+
+def test_several_places_need_an_output(rows):
+    with pytest.raises(TomovoxError, match="add --output DIR"):
+        output_of([rows, rows / "med2e3-s0"])
+
+
+def test_the_command_writes_and_prints(rows, tmp_path, capsys):
+    assert main(["attention", str(rows), "--hide", "none", "--output", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["attention.csv", "summary.md"]
+    printed = capsys.readouterr().out
+    assert "does it find the slices that hold the answer?" in printed
+    assert str(tmp_path / "summary.md") in printed
+
+
+def test_a_run_folder_alone_is_enough(rows, tmp_path):
+    shutil.copytree(rows, tmp_path / "a")
+    run = tmp_path / "a" / "med2e3-s0"
+    assert main(["attention", str(run), "--cases", "1", "--hide", "percept"]) == 0
+    assert (run / "attention" / "summary.md").is_file()
+    assert not (tmp_path / "a" / "attention").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "nobody"], "--model nobody: no row has it; there are m3d_lamed, med2e3"),
+        (["--model", "m3d_lamed"], "no row has slice scores"),
+        (["--hide", "weights"], "'weights' is no way to hide slices"),
+        (["--cases", "0"], "is not a number from 1"),
+    ],
+)
+def test_bad_input_ends_in_one_line(rows, capsys, arguments, said):
+    assert main(["attention", str(rows), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_a_place_without_predictions_is_named(tmp_path, capsys):
+    assert main(["attention", str(tmp_path)]) == 2
+    assert PREDICTIONS in capsys.readouterr().err
