@@ -44,6 +44,7 @@ KNOW_EVERYTHING = {
         "cli_audit",
         "attention",
         "attention_cell",
+        "attention_cases",
         "cli_attention",
         "cli_report",
         "report_content",

@@ -179,10 +179,13 @@ def test_several_places_need_an_output(rows):
 
 def test_the_command_writes_and_prints(rows, tmp_path, capsys):
     assert main(["attention", str(rows), "--hide", "none", "--output", str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["attention.csv", "summary.md"]
+    written = {path.name for path in tmp_path.iterdir()}
+    figures = {"depth", "localisation", "type_shift", "case-1", "case-2", "case-3"}
+    drawn = {f"{name}.{form}" for name in figures for form in ("svg", "pdf")}
+    assert written == {"attention.csv", "summary.md", *drawn}
     printed = capsys.readouterr().out
     assert "does it find the slices that hold the answer?" in printed
-    assert str(tmp_path / "summary.md") in printed
+    assert f"{tmp_path}: attention.csv, summary.md and 6 figures" in printed
 
 
 def test_a_run_folder_alone_is_enough(rows, tmp_path):

@@ -141,10 +141,20 @@ def output_of(places: Sequence[Path]) -> Path:
 
 
 def write(found: Found, folder: Path) -> list[Path]:
-    """Write attention.csv and summary.md into the folder; return the paths of all that it wrote."""
+    """Write attention.csv, summary.md and the figures; return the paths of all that it wrote."""
+    from tomovox.analysis.figures import attention_figures, write_figures
+    from tomovox.attention_cases import case_sheets
+
     summary = folder / SUMMARY
     write_atomically(summary, summary_markdown(found.sheets()))
-    return [write_attention(found.frame, folder), summary]
+    records: dict[str, list[Attended]] = {}
+    trials: dict[str, dict[str, list[Trial]]] = {}
+    for run, looking in found.looking.items():
+        records.setdefault(run[0], []).extend(looking.attended)
+        for where, made in found.trials.get(run, {}).items():
+            trials.setdefault(run[0], {}).setdefault(where, []).extend(made)
+    figures = attention_figures(found.frame, records, trials) | case_sheets(found.looking)
+    return [write_attention(found.frame, folder), summary, *write_figures(folder, figures)]
 
 
 def track(found: Found, paths: Iterable[Path], experiment: Path) -> bool:

@@ -20,7 +20,8 @@ examples:
   tomovox attention runs/a runs/b --output attention     the rows of two experiments
 
 Writes attention.csv (every statistic, question type, plane and phase, with intervals, against
-baselines) and summary.md. Hiding slices is the long part: a cut call continues.
+baselines), summary.md and figures (SVG and PDF). Hiding slices is the long part: a cut call
+continues.
 """
 
 
@@ -83,5 +84,6 @@ def _attention(options: argparse.Namespace) -> int:
     experiment = experiment_among(options.places)
     logged = experiment is not None and track(found, paths, experiment)
     said = f"; tomovox ui {experiment} shows them in MLflow" if logged else ""
-    sys.stdout.write(f"{', '.join(map(str, paths))}{said}\n")
+    figures = sum(path.suffix == ".svg" for path in paths)
+    sys.stdout.write(f"{folder}: attention.csv, summary.md and {figures} figures{said}\n")
     return 0

@@ -62,8 +62,8 @@ def bertscore_f1(
 ) -> list[float]:
     """Return BERTScore F1 of each pair, at most 1; unlike the others it may be below 0.
 
-    An empty prediction or reference gives 0.0; values have six digits. Texts are read to 512 tokens. Identical pairs are
-    computed once. Raises Unavailable without an encoder.
+    An empty prediction or reference gives 0.0; values have six digits. Texts are read to 512
+    tokens. Identical pairs are computed once. Raises Unavailable without an encoder.
     """
     encoder = encoder or backbone()
     pairs = [(p.strip(), r.strip()) for p, r in zip(predictions, references, strict=True)]
