@@ -10,13 +10,15 @@ from rich.console import Console
 from test_attention_cell import tiny_rows
 
 from tomovox import attention
-from tomovox.analysis.summary import NO_DIFFERENCE, attention_sheets, headlines, verdict_of
+from tomovox.analysis.capture import read_captures
+from tomovox.analysis.summary import headlines
 from tomovox.attention import analyse, experiment_among, find_looking, output_of, track, write
 from tomovox.cli import main
 from tomovox.schema import PREDICTIONS, TomovoxError
 
 ALONE = {"evidence_mass", "entropy", "type_shift", "other_question", "other_volume"}
-HIDDEN = {"deletion_auc", "insertion_auc", "top_hidden", "effect_correlation"}
+HIDDEN = {"deletion_auc", "insertion_auc", "top_hidden", "top_alone", "effect_correlation"}
+ELSEWHERE = {"scrambled_correlation", "swapped_question", "shuffled_words"}
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +34,10 @@ def found(rows, tmp_path_factory):
     return analyse(find_looking([folder]), 1, ("percept", "input"), Console(file=io.StringIO()))
 
 
-def cell(**changes):
-    return {"p_adjusted": 0.01, "difference": 0.1, "against": "gaussian", **changes}
+@pytest.fixture(scope="module")
+def written(found, tmp_path_factory):
+    """The paths of what was written of these findings, in one folder."""
+    return write(found, tmp_path_factory.mktemp("written"))
 
 
 # ---- statistics --------------------------------------------------------------------------------
@@ -45,7 +49,7 @@ def test_rows_without_slice_scores_take_no_part(found):
 
 def test_every_analysis_has_its_rows(found):
     statistics = set(found.frame["statistic"])
-    assert statistics >= ALONE | HIDDEN | {"scrambled_correlation"}
+    assert statistics >= ALONE | HIDDEN | ELSEWHERE
 
 
 def test_both_ways_of_hiding_stand_apart(found):
@@ -56,7 +60,7 @@ def test_both_ways_of_hiding_stand_apart(found):
 def test_nothing_is_hidden_unless_it_is_asked_for(rows):
     alone = analyse(find_looking([rows]), 1, (), Console(file=io.StringIO()))
     assert set(alone.frame["hidden"]) == {""} and not alone.trials
-    assert "scrambled_correlation" not in set(alone.frame["statistic"])
+    assert not ELSEWHERE & set(alone.frame["statistic"])
 
 
 def test_seeds_of_a_model_are_compared(rows, tmp_path):
@@ -66,6 +70,18 @@ def test_seeds_of_a_model_are_compared(rows, tmp_path):
     shared = both.frame[both.frame["seed"].isna()]
     assert set(shared["statistic"]) == {"seed_divergence", "seed_correlation"}
     assert any("seeds" in sheet.title for sheet in both.sheets())
+
+
+def test_seeds_that_answered_other_records_are_refused_before_any_slice_is_hidden(
+    rows, tmp_path, monkeypatch
+):
+    shutil.copytree(rows, tmp_path / "a")
+    shutil.copytree(tmp_path / "a" / "med2e3-s0", tmp_path / "a" / "med2e3-s1")
+    path = tmp_path / "a" / "med2e3-s1" / PREDICTIONS
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    monkeypatch.setattr(attention, "hide_slices", None)
+    with pytest.raises(TomovoxError, match="answered different records"):
+        analyse(find_looking([tmp_path / "a"]), 1, ("input",), Console(file=io.StringIO()))
 
 
 # ---- what it comes to --------------------------------------------------------------------------
@@ -78,7 +94,7 @@ def test_the_summary_answers_every_question(found):
         "in the percept",
         "in the input",
         "flat",
-        "learned",
+        "scrambled",
         "move",
     ):
         assert question in titles
@@ -94,36 +110,31 @@ def test_the_summary_says_how_many_bins_of_depth_there_are(found):
     assert sum("only 2 distinct depth bins" in line and "8 slices" in line for line in told) == 1
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, "better than the centre prior"),
-        ({"difference": -0.1}, "worse than the centre prior"),
-        ({"p_adjusted": 0.05}, NO_DIFFERENCE),
-        ({"difference": 0.0}, NO_DIFFERENCE),
-        ({"p_adjusted": float("nan")}, ""),
-    ],
-)
-def test_a_verdict_is_in_words(changes, said):
-    assert verdict_of(cell(**changes)) == said
-
-
-def test_a_table_of_nothing_has_no_sheets(found):
-    assert attention_sheets(found.frame[:0]) == []
-
-
 # ---- files -------------------------------------------------------------------------------------
 
 
-def test_the_same_findings_are_written_the_same(found, tmp_path):
-    first = [path.read_bytes() for path in write(found, tmp_path)]
-    assert [path.read_bytes() for path in write(found, tmp_path)] == first
-    assert len(pd.read_csv(tmp_path / "attention.csv")) == len(found.frame)
+def test_the_same_findings_are_written_the_same(found, written, tmp_path):
+    again = [path.read_bytes() for path in write(found, tmp_path)]
+    assert again == [path.read_bytes() for path in written]
 
 
-def test_the_summary_is_a_page_of_tables(found, tmp_path):
-    write(found, tmp_path)
-    page = (tmp_path / "summary.md").read_text(encoding="utf-8")
+def test_the_table_has_every_row(found, written):
+    assert len(pd.read_csv(written[0].parent / "attention.csv")) == len(found.frame)
+
+
+def test_what_was_scored_is_kept_beside_the_table(found, written):
+    assert read_captures(written[0].parent) == found.captures
+
+
+def test_numbers_are_kept_although_a_drawing_fails(found, tmp_path, monkeypatch):
+    monkeypatch.setattr(attention, "attention_figures", None)
+    with pytest.raises(TypeError):
+        write(found, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"attention.csv", "capture.json", "summary.md"}
+
+
+def test_the_summary_is_a_page_of_tables(found, written):
+    page = (written[0].parent / "summary.md").read_text(encoding="utf-8")
     assert page.startswith("# ") and page.count("\n## ") == len(found.sheets())
     assert page.count("distinct depth bins") == 1
 
@@ -150,10 +161,12 @@ class Tracked:
         self.finished.append(run)
 
 
-def test_files_belong_to_the_parent_and_headlines_to_the_children(found, tmp_path, monkeypatch):
+def test_files_belong_to_the_parent_and_headlines_to_the_children(
+    found, written, tmp_path, monkeypatch
+):
     noted = Tracked()
     monkeypatch.setattr(attention.Tracker, "of_folder", lambda folder: noted)
-    assert track(found, write(found, tmp_path), tmp_path)
+    assert track(found, written, tmp_path)
     assert ("parent", "attention.csv", "attention") in noted.files
     assert str(noted.rows) == str({"med2e3-s0": headlines(found.frame)})  # nan is not nan
     assert noted.finished == ["med2e3-s0", "parent"]
@@ -182,17 +195,17 @@ def test_the_command_writes_and_prints(rows, tmp_path, capsys):
     written = {path.name for path in tmp_path.iterdir()}
     figures = {"depth", "localisation", "type_shift", "case-1", "case-2", "case-3"}
     drawn = {f"{name}.{form}" for name in figures for form in ("svg", "pdf")}
-    assert written == {"attention.csv", "summary.md", *drawn}
+    assert written == {"attention.csv", "capture.json", "summary.md", *drawn}
     printed = capsys.readouterr().out
     assert "does it find the slices that hold the answer?" in printed
-    assert f"{tmp_path}: attention.csv, summary.md and 6 figures" in printed
+    assert f"{tmp_path}: attention.csv, capture.json, summary.md and 6 figures" in printed
 
 
-def test_a_run_folder_alone_is_enough(rows, tmp_path):
+def test_a_run_folder_alone_is_enough_whatever_its_name(rows, tmp_path):
     shutil.copytree(rows, tmp_path / "a")
-    run = tmp_path / "a" / "med2e3-s0"
+    run = (tmp_path / "a" / "med2e3-s0").rename(tmp_path / "a" / "without a seed")
     assert main(["attention", str(run), "--cases", "1", "--hide", "percept"]) == 0
-    assert (run / "attention" / "summary.md").is_file()
+    assert (run / "attention" / "localisation.svg").is_file()
     assert not (tmp_path / "a" / "attention").exists()
 
 

@@ -1,6 +1,7 @@
 """Is what hiding slices found made once, and of the right questions?"""
 
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 import yaml
 from rich.progress import Progress
-from test_experiment import BASELINES, tiny
+from test_experiment import tiny
 
 from tomovox import attention_cell
-from tomovox.attention_cell import depth_bins, hide_slices, read_looking, scrambled_scores
+from tomovox.attention_cell import hide_slices, read_looking
 from tomovox.cell import keep_config, make_cell
+from tomovox.data.datamodule import M3DDataModule
 from tomovox.experiment import ExperimentRun
 from tomovox.schema import PREDICTIONS, TomovoxError, read_predictions, to_line
 from tomovox.stages import make_stage
@@ -103,14 +105,31 @@ def test_more_cases_hold_those_of_fewer(rows):
     assert len(two) > len(one) and all(asked in two for asked in one)
 
 
-def test_pooled_3d_tokens_of_med2e3_have_few_bins_of_depth(rows):
-    assert depth_bins(rows / "med2e3-s0") == 2  # 8 slices, patches of 2, pooled by 2
-    assert depth_bins(rows / "m3d_lamed-s0") is None
+def test_scores_of_fewer_slices_than_the_evidence_is_of_are_refused(run):
+    def fewer(said):
+        said.slice_scores = (0.25,) * 4
+        return said
+
+    rewritten(run, fewer)
+    with pytest.raises(TomovoxError, match="scores of 4 slices and evidence on a volume of 8"):
+        read_looking(run)
 
 
-def test_the_published_med2e3_has_four_bins(tmp_path):
-    shutil.copy(BASELINES / "med2e3" / "published.yaml", tmp_path / "config.yaml")
-    assert depth_bins(tmp_path) == 4
+def test_answers_about_several_series_are_left_out_and_counted(rows, monkeypatch):
+    whole = read_looking(rows / "med2e3-s0")
+    several = whole.attended[0].volume
+
+    def studies(data):
+        return [
+            [replace(r, volumes=r.volumes * 2) if r.volumes == (several,) else r for r in study]
+            for study in given(data)
+        ]
+
+    given = M3DDataModule.predict_studies
+    monkeypatch.setattr(M3DDataModule, "predict_studies", studies)
+    found = read_looking(rows / "med2e3-s0")
+    asked = sum(looked.volume == several for looked in whole.attended)
+    assert (found.several, len(found.attended)) == (asked, len(whole.attended) - asked)
 
 
 # ---- hiding ------------------------------------------------------------------------------------
@@ -164,6 +183,16 @@ def test_other_predictions_are_asked_anew(run):
     assert read_looking(run).kept("input") != before
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HIDING_VERSION", -1), ("FILLING", {"percept": "noise", "input": "noise"})],
+)
+def test_another_way_of_hiding_is_kept_apart(run, monkeypatch, name, value):
+    before = read_looking(run).kept("input")
+    monkeypatch.setattr(attention_cell, name, value)
+    assert read_looking(run).kept("input") != before
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": "x"}'])
 def test_a_kept_file_that_is_damaged_is_named(run, line):
     kept = read_looking(run).kept("input")
@@ -171,13 +200,3 @@ def test_a_kept_file_that_is_damaged_is_named(run, line):
     kept.write_text(f"{line}\n", encoding="utf-8")
     with pytest.raises(TomovoxError, match=r"hidden-input-.*remove the file"):
         hide(run, ways=["input"])
-
-
-def test_scrambled_weights_look_elsewhere(run):
-    looking = read_looking(run)
-    scrambled = scrambled_scores(looking, cases=1)
-    own = {looked.id: looked.scores for looked in looking.attended}
-    assert scrambled.keys() == {q.id for asked in looking.volumes(1) for q in asked}
-    for name, scores in scrambled.items():
-        assert sum(scores) == pytest.approx(1, abs=1e-5)
-        assert np.abs(np.subtract(scores, own[name])).max() > 1e-6

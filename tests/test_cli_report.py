@@ -4,18 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hostile_text import HOSTILE
+from test_report_attention import captured, digest_of, write_looked
 from test_report_content import write_answers, write_data, write_experiment
 
 from tomovox.cli import main
-from tomovox.cli_report import VOLUMES
 from tomovox.data.records import read_records
-from tomovox.report.mosaics import MOST_VOLUMES
 from tomovox.schema import Prediction, Record, Task
 
-HOSTILE = (
-    '</script><script>window.hacked = 1</script>" onerror="window.hacked = 2" '
-    '<img src=x onerror="window.hacked = 3">\'--><!--<script>\u2028${title}'
-)
 MODEL = "<img src=x onerror='window.hacked = 4'>"
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg"><script>window.top.hacked = 5</script></svg>'
 
@@ -35,8 +31,8 @@ def experiment(tmp_path, data, records, monkeypatch) -> Path:
     """An experiment of two models, a control and a drawing."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "runs" / "one"
-    write_experiment(folder, data, records)
-    (folder / "attention").mkdir()
+    _, run = write_experiment(folder, data, records)
+    write_looked(folder / "attention", captured(digest_of(run)))
     (folder / "attention" / "depth.svg").write_text(DRAWING, encoding="utf-8")
     return folder
 
@@ -45,10 +41,6 @@ def test_the_page_lies_with_its_experiment_and_its_size_is_told(experiment, caps
     assert main(["report", "runs/one"]) == 0
     size = (experiment / "report.html").stat().st_size
     assert capsys.readouterr().out == f"runs/one/report.html: {size / 1e6:.1f} MB\n"
-
-
-def test_the_help_names_as_many_volumes_as_a_page_has():
-    assert VOLUMES == MOST_VOLUMES
 
 
 def test_the_drawings_of_the_experiment_are_in_the_page(experiment):
@@ -60,6 +52,22 @@ def test_another_folder_of_drawings_takes_their_place(experiment, tmp_path):
     (tmp_path / "none").mkdir()
     assert main(["report", "runs/one", "--attention", "none"]) == 0
     assert "data:image/svg+xml" not in (experiment / "report.html").read_text("utf-8")
+
+
+def test_drawings_of_other_predictions_are_left_out_with_a_note(experiment):
+    write_looked(experiment / "attention", captured("0" * 64))
+    main(["report", "runs/one"])
+    page = (experiment / "report.html").read_text("utf-8")
+    assert "data:image/svg+xml" not in page
+    assert "it is of other predictions of med2e3 (seed 0)" in page
+
+
+def test_a_page_of_two_experiments_shows_attention_only_where_it_is_asked_for(experiment, tmp_path):
+    shutil.copytree(experiment, tmp_path / "runs" / "two")
+    asked = ["report", "runs/one", "runs/two", "--output", "page.html"]
+    for more, shown in (([], False), (["--attention", "runs/one/attention"], True)):
+        assert main([*asked, *more]) == 0
+        assert ("data:image/svg+xml" in (tmp_path / "page.html").read_text("utf-8")) == shown
 
 
 def test_the_same_runs_give_the_same_bytes(experiment, tmp_path):

@@ -1,6 +1,7 @@
 """Do the notebooks run from the first cell to the last, and do they only look?"""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,38 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_DEFINED, CELL_SECONDS = 4, 120
 """Lines that a function of a cell may have, and seconds after which a cell is taken to hang."""
 
+IMAGE = "image/png"
+
+SHOWN = {
+    "1_a_volume_and_a_question": {
+        "strip": IMAGE,
+        "questions": "question_type",
+        "finding": IMAGE,
+        "ask": "TG-IS",
+        "sheet": IMAGE,
+    },
+    "2_where_tgis_looks": {
+        "records": "located",
+        "distribution": "effective_slices",
+        "depth": IMAGE,
+        "moves": "swapped_question",
+        "localisation": "other_question",
+        "localisation-figure": IMAGE,
+        "hiding": IMAGE,
+        "hiding-table": "scrambled_correlation",
+    },
+    "3_reading_the_table": {
+        "filter": "med2e3",
+        "pivot": "blind",
+        "plot": IMAGE,
+        "verdict": "the reference is",
+        "differences": IMAGE,
+        "controls": "other_patient",
+        "clean": "left_out",
+    },
+}
+"""Notebook -> cell -> a word that it must show, or that it must draw."""
+
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -32,10 +65,21 @@ def code_of(notebook: NotebookNode) -> list[str]:
     return [TransformerManager().transform_cell(source) for source in cells]
 
 
-def run(notebook: NotebookNode) -> None:
-    """Run all cells in the folder of the notebooks; a cell that fails raises with its error."""
+def run(notebook: NotebookNode) -> dict[str, str]:
+    """Run all cells in the folder of the notebooks, and return what each cell of code shows.
+
+    A drawing is IMAGE. A cell that fails raises with its error.
+    """
     resources = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=CELL_SECONDS, resources=resources).execute()
+    return {cell.id: "\n".join(shown_by(cell)) for cell in notebook.cells if "outputs" in cell}
+
+
+def shown_by(cell: NotebookNode) -> Iterator[str]:
+    for output in cell.outputs:
+        data = output.get("data", {})
+        yield from (output.get("text", ""), data.get("text/plain", ""), data.get("text/html", ""))
+        yield IMAGE if IMAGE in data else ""
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +108,11 @@ def test_there_are_three_stories():
 
 
 @every_notebook
-def test_every_notebook_runs_on_a_small_experiment(path, experiment, kernel_home, monkeypatch):
+def test_every_notebook_shows_what_it_tells_of(path, experiment, kernel_home, monkeypatch):
     monkeypatch.setenv("TOMOVOX_EXPERIMENT", str(experiment))
-    run(read(path))
+    shown = run(read(path))
+    missing = [name for name, wanted in SHOWN[path.stem].items() if wanted not in shown[name]]
+    assert not missing, f"cells that do not show what they should: {missing}"
 
 
 @every_notebook

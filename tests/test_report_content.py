@@ -5,27 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas
 import pytest
 
-from tomovox.analysis.attended import Attended
-from tomovox.analysis.localisation import localisation_rows
-from tomovox.analysis.summary import attention_sheets
-from tomovox.analysis.table import attention_table, write_attention
+from tomovox import report_content
 from tomovox.data.evidence import facts_of
 from tomovox.data.phantom import write_phantom
 from tomovox.data.records import read_records
 from tomovox.judge.score import SAMPLES, score_run
 from tomovox.report_content import (
-    ATTENTION,
     NO_SLICES,
     content_of,
-    figures_in,
     records_of,
-    rounded,
     samples_of,
     scores_in,
-    sheets_in,
     unknown,
     volumes_of,
     with_data,
@@ -33,6 +25,7 @@ from tomovox.report_content import (
 from tomovox.schema import PREDICTIONS, Prediction, Record, Task, TomovoxError, to_line
 
 SIZE = (8, 16, 16)
+MOST = 50
 
 
 def write_data(root: Path) -> Path:
@@ -82,14 +75,14 @@ def runs(tmp_path, data, records) -> list[Path]:
 
 
 def test_every_question_has_the_answers_of_all_models_and_of_no_control(runs, records):
-    content, missing = content_of(runs)
+    content, missing = content_of(runs, MOST)
     assert [sample.id for sample in content.samples] == [record.id for record in records]
     assert all(set(sample.answers) == {"blind", "med2e3"} for sample in content.samples)
     assert not missing
 
 
 def test_an_answer_has_its_own_scores_and_weights(runs):
-    sample = content_of(runs)[0].samples[0]
+    sample = content_of(runs, MOST)[0].samples[0]
     scores = {model: said.scores["accuracy.standard"] for model, said in sample.answers.items()}
     assert scores == {"blind": 0.0, "med2e3": 1.0}
     assert sum(sample.answers["med2e3"].slice_scores) == pytest.approx(1, abs=1e-5)
@@ -114,7 +107,7 @@ def test_what_says_nothing_by_itself_is_no_sample(tmp_path, records):
 
 
 def test_a_question_does_not_repeat_the_choices_that_stand_below_it(runs, records):
-    sample = content_of(runs)[0].samples[0]
+    sample = content_of(runs, MOST)[0].samples[0]
     assert sample.choices == records[0].choices
     assert records[0].question.startswith(sample.question) and "Choices" not in sample.question
 
@@ -133,15 +126,22 @@ def test_an_id_of_two_cases_is_refused(tmp_path, records):
 
 def test_a_sample_has_the_volume_and_the_evidence_that_the_data_tell(runs, data, records):
     facts = facts_of(data, records)
-    for sample in content_of(runs)[0].samples:
-        assert (sample.volume, sample.evidence) == (
-            facts[sample.id].volume,
-            facts[sample.id].slices,
-        )
+    for sample in content_of(runs, MOST)[0].samples:
+        told = facts[sample.id]
+        found = sample.volume, sample.evidence, sample.scope
+        assert found == (told.volume, told.slices, told.scope)
+
+
+def test_a_sample_knows_how_many_series_it_is_asked_about(runs, data, records, monkeypatch):
+    several = [replace(record, volumes=record.volumes * 3) for record in records]
+    samples = content_of(runs, MOST)[0].samples
+    assert {sample.series for sample in samples} == {1}
+    monkeypatch.setattr(report_content, "read_records", lambda *asked: several)
+    assert {sample.series for sample in with_data(samples, data, MOST)[0]} == {3}
 
 
 def test_shown_slices_are_the_voxels_of_the_data(runs, data):
-    content, _ = content_of(runs, most=2)
+    content, _ = content_of(runs, 2)
     shown = dict(content.volumes)
     assert len(shown) == 2 and shown.keys() <= {sample.volume for sample in content.samples}
     for path, voxels in shown.items():
@@ -155,7 +155,9 @@ def test_voxels_are_read_when_they_are_asked_for(tmp_path):
 
 
 def test_without_data_a_page_has_everything_but_slices(tmp_path, records):
-    content, missing = content_of(write_experiment(tmp_path / "one", tmp_path / "gone", records))
+    content, missing = content_of(
+        write_experiment(tmp_path / "one", tmp_path / "gone", records), MOST
+    )
     assert missing == f"{tmp_path / 'gone'}: no such data root" and NO_SLICES in content.notes
     assert len(content.samples) == len(records) and not list(content.volumes)
 
@@ -167,7 +169,7 @@ def test_a_volume_that_is_not_there_is_named_but_not_shown(tmp_path, runs, data)
         if part.name != "M3D_Cap_npy":
             (tables / part.name).symlink_to(part)
     score_run(runs[0])
-    samples, chosen = with_data(samples_of({"blind": runs[0]}), tables, 50)
+    samples, chosen = with_data(samples_of({"blind": runs[0]}), tables, MOST)
     assert chosen == [] and all(sample.volume for sample in samples)
 
 
@@ -195,67 +197,23 @@ def test_slices_of_a_mask_are_looked_up_for_shown_volumes_alone(tmp_path, data):
 
 
 def test_the_page_has_the_tables_of_models_and_controls(runs):
-    content, _ = content_of(runs)
+    content, _ = content_of(runs, MOST)
     assert set(content.table["control"]) == {"none", "no_image"}
     assert content.scales["accuracy.standard"].unit == "percent"
     assert content.primary["vqa_closed"] == "accuracy.standard"
     assert any(sheet.title.startswith("vqa_closed: accuracy") for sheet in content.sheets)
 
 
-def test_what_differs_past_six_digits_is_the_same_table():
-    values = [0.75821834, -1e-9, float("nan")]
-    table = pandas.DataFrame({"value": values, "seed": pandas.array([0, 1, None], dtype="Int64")})
-    other = table.assign(value=[0.75821835, 1e-9, float("nan")])
-    assert rounded(table).to_csv() == rounded(other).to_csv()
-    assert rounded(table)["seed"].equals(table["seed"])
-
-
 def test_seeds_of_a_model_are_told_apart_as_in_the_tables(tmp_path, records):
     answers = [Prediction.of(record, record.reference) for record in records]
     runs = [write_answers(tmp_path / f"med2e3-s{seed}", answers) for seed in (0, 1)]
-    content, _ = content_of(runs)
+    content, _ = content_of(runs, MOST)
     assert set(content.samples[0].answers) == {"med2e3 (seed 0)", "med2e3 (seed 1)"}
     assert content.provenance["seeds"] == "0, 1"
 
 
 def test_provenance_tells_how_to_make_the_page_again(runs):
-    told = content_of(runs, "tomovox report runs/one")[0].provenance
+    told = content_of(runs, MOST, "tomovox report runs/one")[0].provenance
     digest = json.loads((runs[0] / "results.json").read_text("utf-8"))["predictions_sha256"]
     assert told["command"] == "tomovox report runs/one" and told["data"] == "abc123"
     assert f"blind-s0 {digest[:12]}" in told["predictions"] and "numpy" in told["versions"]
-
-
-# ---- attention -------------------------------------------------------------------------------
-
-
-def test_a_table_of_attention_is_read_as_it_was_written(tmp_path):
-    looked = [
-        Attended(
-            *(f"vqa_open/test/{case}", str(case), f"{case}.npy", "vqa_open", "organ", "Which?"),
-            *("axial", "", (0.1, 0.2, 0.3, 0.4), (2 + case % 2,), "slice"),
-        )
-        for case in range(12)
-    ]
-    frame = attention_table({("NA", None): localisation_rows(looked)})  # a name, and no seed
-    write_attention(frame, tmp_path)
-    assert sheets_in(tmp_path) == attention_sheets(frame)
-    assert sheets_in(tmp_path)[0].rows[0][0] == "NA"
-    assert sheets_in(tmp_path / "gone") == []
-
-
-@pytest.mark.parametrize("table", ["", "model,seed\nmed2e3,0\n", "seed\nnone\n"])
-def test_another_table_of_attention_is_refused(tmp_path, table):
-    (tmp_path / ATTENTION).write_text(table, encoding="utf-8")
-    with pytest.raises(TomovoxError, match="run tomovox attention again"):
-        sheets_in(tmp_path)
-
-
-def test_drawings_stand_in_the_order_of_their_questions(tmp_path):
-    for stem in ("case-b", "curves", "case-a", "depth", "mine"):
-        (tmp_path / f"{stem}.svg").write_text(f"<svg>{stem}</svg>", encoding="utf-8")
-    (tmp_path / "depth.pdf").touch()
-    found = figures_in(tmp_path)
-    drawn = [figure.svg[5:-6] for figure in found]
-    assert drawn == ["depth", "curves", "mine", "case-a", "case-b"]
-    assert found[2].caption == "mine" and found[3].caption.endswith(": a.")
-    assert figures_in(tmp_path / "gone") == []

@@ -109,7 +109,8 @@ def test_a_size_that_is_there_is_kept(cells, tmp_path):
         ({"model": {"init_args": {"max_new_token": 1}}}, "max_new_token"),
     ],
 )
-def test_what_cannot_be_counted_gives_a_note_and_no_stop(cells, tmp_path, change, reason):
+def test_what_cannot_be_counted_is_said_and_not_kept(cells, tmp_path, change, reason, capsys):
     cell = cells["blind"]
-    size = size_json(replace(cell, folder=tmp_path, config=merged(cell.config, change)))
-    assert reason in size["note"] and size["parameters"] is None
+    write_size(replace(cell, folder=tmp_path, config=merged(cell.config, change)))
+    assert reason in capsys.readouterr().out and not (tmp_path / SIZE).exists()
+    assert size_json(replace(cell, folder=tmp_path))["parameters"]

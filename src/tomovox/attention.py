@@ -15,8 +15,11 @@ from rich.progress import Progress
 
 from tomovox.analysis.agreement import agreement_rows
 from tomovox.analysis.attended import Attended
+from tomovox.analysis.capture import Capture, told_of, write_captures
 from tomovox.analysis.distribution import distribution_rows
-from tomovox.analysis.faithfulness import faithfulness_rows, scrambled_rows
+from tomovox.analysis.elsewhere import scrambled_rows, word_rows
+from tomovox.analysis.faithfulness import faithfulness_rows
+from tomovox.analysis.figures import attention_figures, write_figures
 from tomovox.analysis.hiding import Trial
 from tomovox.analysis.localisation import localisation_rows
 from tomovox.analysis.rows import Row
@@ -24,14 +27,10 @@ from tomovox.analysis.summary import attention_sheets, headlines, summary_markdo
 from tomovox.analysis.table import Run, attention_table, write_attention
 from tomovox.analysis.type_shift import type_rows
 from tomovox.analysis.volume_shift import shift_rows
-from tomovox.attention_cell import (
-    FOLDER,
-    Looking,
-    depth_bins,
-    hide_slices,
-    read_looking,
-    scrambled_scores,
-)
+from tomovox.attention_capture import capture_of
+from tomovox.attention_cases import case_sheets
+from tomovox.attention_cell import FOLDER, Looking, hide_slices, read_looking
+from tomovox.attention_elsewhere import look_elsewhere
 from tomovox.judge.runs import experiment_of, find_runs, folder_of, run_names
 from tomovox.judge.tables import model_and_seed
 from tomovox.models.probing import Where
@@ -52,19 +51,11 @@ class Found:
     frame: pandas.DataFrame
     looking: dict[Run, Looking]
     trials: dict[Run, dict[Where, list[Trial]]]
+    captures: list[Capture]
 
     def sheets(self) -> list[Sheet]:
-        """Return what the statistics come to, and what the 3D tokens of a model can tell apart."""
-        told = []
-        for (model, _), mine in self.looking.items():
-            if (bins := depth_bins(mine.run)) is not None:
-                slices = max(len(looked.scores) for looked in mine.attended)
-                told.append(
-                    f"{model}: TG-IS sees only {bins} distinct depth bins of the pooled 3D tokens "
-                    f"over {slices} slices (published: 4 over 32); within a bin only 2D tokens "
-                    f"tell slices apart"
-                )
-        return attention_sheets(self.frame, tuple(dict.fromkeys(told)))
+        """Return what the statistics come to, and what was scored."""
+        return attention_sheets(self.frame, told_of(self.captures))
 
 
 def find_looking(places: Iterable[Path], models: Collection[str] = ()) -> dict[Run, Looking]:
@@ -96,7 +87,12 @@ def find_looking(places: Iterable[Path], models: Collection[str] = ()) -> dict[R
 def analyse(
     looking: dict[Run, Looking], cases: int, hide: Sequence[Where], console: Console
 ) -> Found:
-    """Return all statistics; slices are hidden in `hide` ways for up to so many cases a row."""
+    """Return all statistics; slices are hidden in `hide` ways for up to so many cases a row.
+
+    Raises TomovoxError, before any slice is hidden, when seeds of a model answered other records.
+    """
+    shared = _rows_of_seeds(looking)
+    captures = [capture_of(run, mine) for run, mine in looking.items()]
     rows: dict[Run, list[Row]] = {}
     trials: dict[Run, dict[Where, list[Trial]]] = {}
     with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -104,18 +100,24 @@ def analyse(
             rows[run] = _rows_without_model(mine.attended)
             if hide:
                 trials[run] = hide_slices(mine, cases, hide, progress)
-                rows[run] += scrambled_rows(mine.attended, scrambled_scores(mine, cases))
+                elsewhere = look_elsewhere(mine, cases, progress)
+                rows[run] += scrambled_rows(mine.attended, elsewhere.scrambled)
+                rows[run] += word_rows(mine.attended, elsewhere.swapped, elsewhere.shuffled)
                 for where, found in trials[run].items():
                     rows[run] += faithfulness_rows(found, where)
-    for model in dict.fromkeys(model for model, _ in looking):
-        seeds = {
-            seed: mine.attended
-            for (name, seed), mine in looking.items()
-            if name == model and seed is not None
-        }
-        if shared := agreement_rows(seeds):
-            rows[model, None] = shared
-    return Found(attention_table(rows), looking, trials)
+    for model, found_of_seeds in shared.items():
+        # A row may have no seed itself.
+        rows[model, None] = rows.get((model, None), []) + found_of_seeds
+    return Found(attention_table(rows), looking, trials, captures)
+
+
+def _rows_of_seeds(looking: dict[Run, Looking]) -> dict[str, list[Row]]:
+    """Return what the seeds of each model have in common, where there are several."""
+    seeds: dict[str, dict[int, list[Attended]]] = {}
+    for (model, seed), mine in looking.items():
+        if seed is not None:
+            seeds.setdefault(model, {})[seed] = mine.attended
+    return {model: agreement_rows(mine) for model, mine in seeds.items() if len(mine) > 1}
 
 
 def _rows_without_model(attended: Sequence[Attended]) -> list[Row]:
@@ -141,10 +143,9 @@ def output_of(places: Sequence[Path]) -> Path:
 
 
 def write(found: Found, folder: Path) -> list[Path]:
-    """Write attention.csv, summary.md and the figures; return the paths of all that it wrote."""
-    from tomovox.analysis.figures import attention_figures, write_figures
-    from tomovox.attention_cases import case_sheets
-
+    """Write attention.csv, capture.json, summary.md and the figures; return all their paths."""
+    # The numbers first: what took hours does not depend on a drawing.
+    first = [write_attention(found.frame, folder), write_captures(found.captures, folder)]
     summary = folder / SUMMARY
     write_atomically(summary, summary_markdown(found.sheets()))
     records: dict[str, list[Attended]] = {}
@@ -154,7 +155,7 @@ def write(found: Found, folder: Path) -> list[Path]:
         for where, made in found.trials.get(run, {}).items():
             trials.setdefault(run[0], {}).setdefault(where, []).extend(made)
     figures = attention_figures(found.frame, records, trials) | case_sheets(found.looking)
-    return [write_attention(found.frame, folder), summary, *write_figures(folder, figures)]
+    return [*first, summary, *write_figures(folder, figures)]
 
 
 def track(found: Found, paths: Iterable[Path], experiment: Path) -> bool:

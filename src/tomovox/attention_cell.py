@@ -5,13 +5,11 @@ Hiding is the long part: what it found is kept line by line, and a cut call cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
-from importlib import import_module
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +23,17 @@ from tomovox.cell import load_data, load_run
 from tomovox.configuration import read_yaml
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.dataset import collate_studies
-from tomovox.data.evidence import facts_of
+from tomovox.data.evidence import Facts, depth_of, facts_of
 from tomovox.judge.runs import CONFIG
 from tomovox.metrics.choice_columns import copied_question
 from tomovox.models.base import VolumeLM
-from tomovox.models.med2e3 import Med2E3
-from tomovox.models.probing import SliceProbe, Where, scramble
-from tomovox.models.vit3d import ViT3DConfig
+from tomovox.models.probing import FILLING, SliceProbe, Where
 from tomovox.predict import append_lines
 from tomovox.schema import (
     PREDICTIONS,
     Batch,
     Prediction,
+    Record,
     TomovoxError,
     read_predictions,
     write_atomically,
@@ -45,14 +42,16 @@ from tomovox.schema import (
 FOLDER = "attention"
 """The folder of a RUN that keeps what hiding slices found."""
 
-SCRAMBLE_SEED = 0
+HIDING_VERSION = 2
+"""Of what a kept trial says: another set of orders, shares or figures counts it up."""
 
 
 @dataclass
 class Looking:
     """A RUN folder whose model scored slices, and where it looked, record by record.
 
-    `places` are those of the studies of the records among those to predict.
+    `places` are those of the studies of the records among those to predict. `several` counts the
+    answers that are left out: they are about studies of several series.
     """
 
     run: Path
@@ -60,10 +59,21 @@ class Looking:
     answers: dict[str, Prediction]
     attended: list[Attended]
     places: dict[str, int]
+    records: dict[str, Record]
+    several: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the predictions."""
+        return sha256((self.run / PREDICTIONS).read_bytes()).hexdigest()
 
     def kept(self, where: Where) -> Path:
-        """Return the file with what hiding slices did to these predictions."""
-        digest = sha256((self.run / PREDICTIONS).read_bytes()).hexdigest()[:12]
+        """Return the file with what hiding slices so did to these predictions.
+
+        Its name is another one when slices are filled otherwise, or trials say something else.
+        """
+        made_of = f"{HIDING_VERSION} {where} {FILLING[where]} {self.digest}"
+        digest = sha256(made_of.encode()).hexdigest()[:12]
         return self.run / FOLDER / f"hidden-{where}-{digest}.jsonl"
 
     def volumes(self, cases: int) -> list[list[Attended]]:
@@ -84,7 +94,8 @@ def read_looking(run: Path) -> Looking | None:
     """Return the row of a RUN folder; None when its model scores no slices.
 
     A closed question that was asked again in other orders counts once; studies of several series
-    are left out. Raises TomovoxError when predictions, data or evidence cannot be read.
+    are left out. Raises TomovoxError when predictions, data or evidence cannot be read, or when a
+    model that was shown fewer slices than the volume has is asked where the evidence lies.
     """
     answers = {
         said.id: said
@@ -102,37 +113,46 @@ def read_looking(run: Path) -> Looking | None:
         raise TomovoxError(
             f"{run / PREDICTIONS}: {missing[0]} is no record of {data.root}; predict again"
         )
-    facts = facts_of(data.root, [records[name] for name in answers])
+    asked = [(records[name], said) for name, said in answers.items()]
+    asked = [(record, said) for record, said in asked if len(record.volumes) == 1]
+    facts = facts_of(data.root, [record for record, _ in asked])
+    _refuse_subsampled(run, data.root, asked, facts)
     attended = [
         Attended(
-            id=name,
+            id=said.id,
             case=said.case,
-            volume=facts[name].volume,
+            volume=facts[said.id].volume,
             task=str(said.task),
             question_type=said.question_type,
             question=said.question,
-            plane=facts[name].plane,
-            phase=facts[name].phase,
+            plane=facts[said.id].plane,
+            phase=facts[said.id].phase,
             scores=said.slice_scores,
-            evidence=facts[name].slices,
-            scope=facts[name].scope,
+            evidence=facts[said.id].slices,
+            scope=facts[said.id].scope,
         )
-        for name, said in answers.items()
-        if len(records[name].volumes) == 1
+        for _, said in asked
     ]
-    return Looking(run, data, answers, attended, places) if attended else None
+    several = len(answers) - len(attended)
+    return Looking(run, data, answers, attended, places, records, several) if attended else None
 
 
-def depth_bins(run: Path) -> int | None:
-    """Return how many bins of depth the pooled 3D tokens of a RUN's Med-2E3 have; else None."""
-    model = read_yaml(run / CONFIG)["model"]
-    module, _, name = model["class_path"].rpartition(".")
-    system = getattr(import_module(module), name)
-    if not issubclass(system, Med2E3):
-        return None
-    arguments = {"pool": signature(Med2E3).parameters["pool"].default, **model["init_args"]}
-    image, patch = (tuple(arguments["vision3d"][name]) for name in ("image", "patch"))
-    return ViT3DConfig(image=image, patch=patch).grid[0] // int(arguments["pool"])
+def _refuse_subsampled(
+    run: Path, root: Path, answers: Iterable[tuple[Record, Prediction]], facts: Mapping[str, Facts]
+) -> None:
+    """Raise TomovoxError where evidence names slices of a volume that were not all scored."""
+    depths: dict[str, int] = {}
+    for record, said in answers:
+        if facts[record.id].slices:
+            volume, count = record.volumes[0], len(said.slice_scores)
+            if volume not in depths:
+                depths[volume] = depth_of(root, record)
+            if depths[volume] != count:
+                raise TomovoxError(
+                    f"{run / PREDICTIONS}: record {record.id} has scores of {count} slices and "
+                    f"evidence on a volume of {depths[volume]}; predict again with all slices (a "
+                    f"higher max_slices), or from data prepared to fewer"
+                )
 
 
 def hide_slices(
@@ -152,7 +172,7 @@ def hide_slices(
         if missing:
             if model is None:
                 model = load_run(looking.run)[0]
-            with _threads_of(looking.run):
+            with threads_of(looking.run):
                 probe = _probe(model, looking, asked)
                 made = {w: trials(partial(_ask, probe, w), asked) for w in missing}
             for where, each in made.items():
@@ -164,7 +184,7 @@ def hide_slices(
 
 
 @contextmanager
-def _threads_of(run: Path) -> Iterator[None]:
+def threads_of(run: Path) -> Iterator[None]:
     """Work with as many CPU threads as a RUN was made with: another number gives other digits."""
     before = torch.get_num_threads()
     torch.set_num_threads(read_yaml(run / CONFIG).get("threads") or before)
@@ -183,31 +203,16 @@ def _ask(
     return probe(keep, where, wanted)
 
 
-def scrambled_scores(looking: Looking, cases: int) -> dict[str, tuple[float, ...]]:
-    """Return the slice scores of the model whose scoring parts are scrambled, by record id."""
-    model, _ = load_run(looking.run)
-    scramble(model, SCRAMBLE_SEED)
-    scores: dict[str, tuple[float, ...]] = {}
-    for asked in looking.volumes(cases):
-        batch = _batch(looking, asked)
-        with torch.no_grad(), _threads_of(looking.run):
-            visual = model.attend(model.perceive(batch.studies), batch.questions)
-        assert visual.slice_scores is not None
-        for looked, found in zip(asked, visual.slice_scores.tolist(), strict=True):
-            scores[looked.id] = tuple(found)
-    return scores
-
-
 def _probe(model: VolumeLM, looking: Looking, asked: Sequence[Attended]) -> SliceProbe:
     """Return the likelihoods of what the model itself answered to these questions of a volume."""
-    batch, answers = _batch(looking, asked), []
+    batch, answers = batch_of(looking, asked), []
     for record in batch.records:
         said = replace(record, reference=looking.answers[record.id].text)
         answers.append(looking.data.template.encode(said, answer=True).answer_ids)
     return SliceProbe(model, batch, answers)
 
 
-def _batch(looking: Looking, asked: Sequence[Attended]) -> Batch:
+def batch_of(looking: Looking, asked: Sequence[Attended]) -> Batch:
     """Return the prompts of some questions about one volume, in their order."""
     wanted = [looked.id for looked in asked]
     item = looking.data.predict_item(looking.places[wanted[0]])

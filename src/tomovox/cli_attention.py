@@ -14,14 +14,15 @@ WAYS = ("percept", "input")
 EXAMPLES = """\
 examples:
   tomovox attention runs/quickstart                      every model that scores slices
-  tomovox attention runs/quickstart --hide none          from the predictions alone, in seconds
+  tomovox attention runs/quickstart --hide none          from predictions and data, no model
   tomovox attention runs/quickstart --cases 200 --hide input --model med2e3
   tomovox attention runs/quickstart/med2e3-s0            one RUN folder: RUN/attention
   tomovox attention runs/a runs/b --output attention     the rows of two experiments
 
+Every row needs the data root that it was predicted from: the data say where answers lie.
 Writes attention.csv (every statistic, question type, plane and phase, with intervals, against
-baselines), summary.md and figures (SVG and PDF). Hiding slices is the long part: a cut call
-continues.
+baselines), capture.json (what was scored, and of which predictions), summary.md and figures (SVG
+and PDF). Hiding slices is the long part: a cut call continues.
 """
 
 
@@ -32,7 +33,7 @@ def add_attention(verbs: Verbs) -> None:
         help="say where models look when they answer, and whether it matters for the answer",
         description="Compare the slice scores of predictions with the slices that hold the "
         "answer, hide\nslices in the order of the scores, and say whether scores move with the "
-        "question, are\nlearned, and agree between seeds.",
+        "question, outlive\nscrambled weights, and agree between seeds.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,7 +45,11 @@ def add_attention(verbs: Verbs) -> None:
         help="default: attention/ in the folder of the experiment or RUN",
     )
     parser.add_argument(
-        "--cases", type=count, default=50, metavar="N", help="cases to hide slices of; default: 50"
+        "--cases",
+        type=count,
+        default=50,
+        metavar="N",
+        help="cases to hide slices of, to ask other words and to scramble weights for; default: 50",
     )
     parser.add_argument(
         "--hide",
@@ -85,5 +90,6 @@ def _attention(options: argparse.Namespace) -> int:
     logged = experiment is not None and track(found, paths, experiment)
     said = f"; tomovox ui {experiment} shows them in MLflow" if logged else ""
     figures = sum(path.suffix == ".svg" for path in paths)
-    sys.stdout.write(f"{folder}: attention.csv, summary.md and {figures} figures{said}\n")
+    wrote = f"attention.csv, capture.json, summary.md and {figures} figures"
+    sys.stdout.write(f"{folder}: {wrote}{said}\n")
     return 0

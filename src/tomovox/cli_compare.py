@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tomovox.cli_terminal import Verbs
@@ -37,13 +38,20 @@ def add_compare(verbs: Verbs) -> None:
         description="Score the rows of experiments or RUN folders, compare each with a reference\n"
         "and each control with its model, and print a verdict per task: paired differences with\n"
         "95% intervals, bootstrap over cases, p from swaps by case, corrected over all rows and\n"
-        "question types of a metric.",
+        "question types of a metric, controls apart. What the file of a single experiment says of\n"
+        "reference, correction, clean_split and reported holds where no option says another.",
         epilog=COMPARE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
-    parser.add_argument("--reference", metavar="MODEL", help="default: blind, else the first")
-    parser.add_argument("--correction", choices=("holm", "bh"), default="holm")
+    parser.add_argument(
+        "--reference",
+        metavar="MODEL",
+        help="default: that of the experiment, else blind, else the first",
+    )
+    parser.add_argument(
+        "--correction", choices=("holm", "bh"), help="default: that of the experiment, else holm"
+    )
     parser.add_argument("--task", help="only this task")
     parser.add_argument(
         "--metrics",
@@ -117,15 +125,14 @@ def add_ledger(verbs: Verbs) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
-    from tomovox.judge.outcome import Extras, outcome_of
+    from tomovox.judge.outcome import outcome_of
     from tomovox.judge.runs import experiment_names, find_runs, unanswered
     from tomovox.judge.tables import print_table
-    from tomovox.run_folders import data_keys, notes_of
+    from tomovox.run_folders import data_keys, extras_of, notes_of
 
     runs = find_runs(options.places)
     folders, notes, console = experiment_names(runs), notes_of(runs), table_console()
-    extras = Extras.kept(next(iter(folders))) if len(folders) == 1 else Extras()
-    outcome = outcome_of(runs, extras=extras)
+    outcome = outcome_of(runs, extras=extras_of(runs))
     for folder in folders:
         missing = unanswered(folder, runs)
         if missing:
@@ -142,28 +149,33 @@ def _score(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
-    from tomovox.judge.compare import Comparison
-    from tomovox.judge.outcome import Extras, outcome_of
+    from tomovox.judge.outcome import outcome_of
     from tomovox.judge.runs import find_runs
     from tomovox.judge.tables import print_table
-    from tomovox.judge.verdicts import Asked, verdict_sheets
-    from tomovox.run_folders import data_keys, notes_of
+    from tomovox.judge.verdicts import Asked
+    from tomovox.run_folders import data_keys, extras_of, notes_of
     from tomovox.schema import TomovoxError
 
-    if options.system and not options.reported:
-        raise TomovoxError("--system says whose reported figures a row has: add --reported")
     runs, console = find_runs(options.places), table_console()
-    clean = "" if options.clean is None else str(options.clean)
-    extras = Extras(clean, options.reported, _systems(options.system))
+    kept = extras_of(runs)
+    extras = replace(
+        kept,
+        clean_split=kept.clean_split if options.clean is None else str(options.clean),
+        reported=options.reported or kept.reported,
+        systems={**kept.systems, **_systems(options.system)},
+        reference=options.reference or kept.reference,
+        correction=options.correction or kept.correction,
+    )
+    if options.system and not extras.reported:
+        raise TomovoxError("--system says whose reported figures a row has: add --reported")
     asked = Asked(options.task, options.metrics, options.protocol, options.by is not None)
-    comparison = Comparison(options.reference, options.correction)
-    outcome = outcome_of(runs, comparison, extras).only(asked)
+    outcome = outcome_of(runs, extras=extras).only(asked)
     if options.output is not None:
         outcome.write(options.output, notes_of(runs), data_keys(runs))
-    if options.reported:  # most papers have no figure of a primary metric: verdicts show few
+    if extras.reported:  # most papers have no figure of a primary metric: verdicts show few
         print_table(outcome.frame, console, outcome.notes)
     outcome.print_verdicts(console)
-    if not verdict_sheets(outcome.frame, outcome.reference, asked):
+    if all(not any(asked.pairs_of(mine, task)) for task, mine in outcome.frame.groupby("task")):
         sys.stderr.write(
             "tomovox: no primary metric is among these rows, so there is no verdict; name some "
             "with --metrics\n"
@@ -172,22 +184,28 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _ledger(options: argparse.Namespace) -> int:
+    from tomovox.judge.compare import with_intervals
+    from tomovox.judge.facts import provenance_of
     from tomovox.judge.ledger import ledger, ledger_markdown, ledger_tsv
     from tomovox.judge.published import read_published
     from tomovox.judge.runs import find_runs, run_names
     from tomovox.judge.score import score_run
-    from tomovox.judge.tables import build_table
-    from tomovox.schema import write_atomically
+    from tomovox.judge.tables import build_table, model_and_seed
+    from tomovox.run_folders import data_keys
+    from tomovox.schema import NONE, write_atomically
 
     systems, figures = _systems(options.system), read_published(options.published)
     runs = find_runs(options.places)
-    named = zip(run_names(runs), runs, strict=True)
-    frame = build_table({name: score_run(run).rows for name, run in named})
+    named = [(*model_and_seed(name), NONE) for name in run_names(runs)]
+    scores = {name: score_run(run) for name, run in zip(named, runs, strict=True)}
+    frame = build_table({name: mine.rows for name, mine in scores.items()})
+    frame = with_intervals(frame, {name: mine.samples for name, mine in scores.items()})
     found = ledger(frame, figures, systems=systems)
+    page = ledger_markdown(found, provenance_of(data_keys(runs)))
     if options.output is not None:
         write_atomically(options.output / "ledger.tsv", ledger_tsv(found))
-        write_atomically(options.output / "ledger.md", ledger_markdown(found))
-    sys.stdout.write(ledger_markdown(found))
+        write_atomically(options.output / "ledger.md", page)
+    sys.stdout.write(page)
     return 0
 
 

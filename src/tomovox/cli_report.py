@@ -48,13 +48,14 @@ def add_report(verbs: Verbs) -> None:
         type=_count,
         default=VOLUMES,
         metavar="N",
-        help=f"volumes whose slices are in the page, spread over all; default: {VOLUMES}",
+        help=f"volumes whose slices are in the page, spread over all, as far as a page of "
+        f"25 MB has room; default: {VOLUMES}",
     )
     parser.add_argument(
         "--attention",
         type=Path,
         metavar="DIR",
-        help="what tomovox attention wrote; default: attention in the experiment's folder",
+        help="what tomovox attention wrote; default: attention in the folder of one experiment",
     )
     parser.set_defaults(handler=_report)
 
@@ -79,10 +80,12 @@ def _report(options: argparse.Namespace) -> int:
     output = options.output or folder / "report.html"
     if output.is_dir():
         raise TomovoxError(f"{output}: is a folder; give --output the name of a file")
-    looked = options.attention or folder / "attention"
-    if options.attention is not None and not looked.is_dir():
+    looked = options.attention
+    if looked is not None and not looked.is_dir():
         raise TomovoxError(f"{looked}: no such folder; make it with tomovox attention")
-    content, missing = content_of(runs, _command(options), options.volumes, looked)
+    if looked is None and not others:
+        looked = folder / "attention"
+    content, missing = content_of(runs, options.volumes, _command(options), looked)
     write_report(output, content)
     if missing:
         sys.stderr.write(f"tomovox: {missing}; the page has no slices\n")

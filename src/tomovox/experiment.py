@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from jsonargparse import ArgumentError, ArgumentParser
@@ -52,10 +52,11 @@ class Experiment:
     `overrides` are laid over every model's config. `floors` are answered from the training records
     alone. Every model that reads volumes answers again under each of the `controls` (see
     `data.controls`). `clean_split` is a file of `tomovox data audit`, relative to the experiment's:
-    the tables show what is left without the records that leaked. `reference` is the row that the
-    others are compared with, by default blind where there is one. `processes` shared stages or rows
-    are made at a time, each with `threads` CPU threads: a fixed number, so that a machine of more
-    cores gives the same digits.
+    the tables show what is left without the records that leaked. `reported` adds what papers report
+    of the rows' systems, of data that are theirs. `reference` is the row that the others are
+    compared with, by default blind where there is one, and `correction` that of p. `processes`
+    shared stages or rows are made at a time, each with `threads` CPU threads: a fixed number, so
+    that a machine of more cores gives the same digits.
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -65,7 +66,9 @@ class Experiment:
     floors: list[str] = field(default_factory=lambda: ["majority"])
     controls: list[str] = field(default_factory=list)
     clean_split: str | None = None
+    reported: bool = False
     reference: str | None = None
+    correction: Literal["holm", "bh"] = "holm"
     seeds: list[int] = field(default_factory=lambda: [0])
     overrides: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
@@ -94,6 +97,11 @@ def read_experiment(path: Path) -> Experiment:
             f"{' and '.join(given) or 'none'}"
         )
     rows = [*experiment.models, *experiment.floors]
+    if experiment.reported and experiment.data.root is None:
+        raise TomovoxError(
+            f"{path}: reported: a set that is made here has no published figures; give data.root, "
+            f"or leave it out"
+        )
     if experiment.reference is not None and experiment.reference not in rows:
         raise TomovoxError(
             f"{path}: reference {experiment.reference!r} is no row; there are {', '.join(rows)}"
@@ -110,10 +118,10 @@ class ExperimentRun:
         self.path, self.experiment = path, read_experiment(path)
         self.folder = (output or Path("runs") / path.stem).resolve()
         given = self.experiment
-        # A set that was made here has no published figures.
         split = "" if given.clean_split is None else str(path.parent / given.clean_split)
-        reported = given.data.root is not None
-        self.extras = Extras(split, reported, reference=given.reference)
+        self.extras = Extras(
+            split, given.reported, reference=given.reference, correction=given.correction
+        )
         self.extras.split()  # refused now, not after the training
         shared = self.folder / "shared"
         self.plan = StagePlan(shared, given.data, given.shared, given.seeds[0], given.threads)

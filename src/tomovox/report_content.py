@@ -5,6 +5,7 @@ No model is needed, and the data only for the slices: without them the page says
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tomovox.analysis.summary import attention_sheets
-from tomovox.analysis.table import COLUMNS
 from tomovox.data.evidence import facts_of as evidence_of
 from tomovox.data.records import choices_text, read_records
 from tomovox.data.volumes import read_volume, resolve_inside
@@ -22,16 +21,17 @@ from tomovox.judge.cells import headlines_in, lower_is_better, metrics_in, runs_
 from tomovox.judge.compare import SIGNIFICANT
 from tomovox.judge.facts import facts_of
 from tomovox.judge.layout import LEGEND
-from tomovox.judge.outcome import Extras, Outcome, outcome_of
+from tomovox.judge.outcome import Outcome, outcome_of
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.runs import experiment_names, run_names
 from tomovox.judge.score import RESULTS, SAMPLES
 from tomovox.judge.tables import model_and_seed
 from tomovox.metrics.catalogue import metric_key
 from tomovox.metrics.choice_columns import copied_question
-from tomovox.report.content import Answer, Content, Figure, Sample, Scale, Volume
-from tomovox.report.mosaics import MOST_VOLUMES, chosen_volumes
-from tomovox.run_folders import data_keys, data_root, notes_of
+from tomovox.report.content import Answer, Content, Sample, Scale, Volume
+from tomovox.report.mosaics import chosen_volumes
+from tomovox.report_attention import SHORT, Attention, attention_in
+from tomovox.run_folders import data_keys, data_root, extras_of, notes_of
 from tomovox.schema import (
     LETTERS,
     NONE,
@@ -42,45 +42,26 @@ from tomovox.schema import (
     TomovoxError,
     read_predictions,
 )
-from tomovox.sheets import Sheet, told_once
+from tomovox.sheets import told_once
 
 if TYPE_CHECKING:
     import pandas
 
-CAPTIONS = {
-    "depth": "Where the models look: mean weight of the slices along the volume.",
-    "type_shift": "Whether the question moves the weights: how far question types lie apart.",
-    "localisation": "Whether the weights find the slices that hold the answer.",
-    "curves": "Whether the weights matter: answers as slices are hidden, or shown, by weight.",
-}
-"""File stem -> what a drawing of `tomovox attention` shows, in the order of a page."""
-
-CASE = "case-"
-"""How the stems of drawings of single volumes begin."""
-
-ATTENTION = "attention.csv"
-WORDS = ("model", "statistic", "task", "question_type", "plane", "phase", "hidden", "against")
-"""The table of `tomovox attention`, and its columns that are no numbers."""
-
-NO_SLICES = "No slices and no evidence: the data were not at hand when this page was made."
+NO_SLICES = "No slices, weights or evidence: the data were not at hand when this page was made."
 
 
 def content_of(
-    runs: Sequence[Path],
-    command: str = "",
-    most: int = MOST_VOLUMES,
-    looked: Path | None = None,
+    runs: Sequence[Path], most: int, command: str = "", looked: Path | None = None
 ) -> tuple[Content, str]:
     """Return the page of runs, and why it has no slices: "" where the data could be read.
 
     Scores the runs again. `most` volumes have their slices in the page, `looked` is the folder of
     `tomovox attention`, `command` what the page was asked for with. Raises TomovoxError for
-    predictions that cannot be scored or answer different data, and another table of attention.
+    predictions that cannot be scored or answer different data.
     """
     folders = experiment_names(runs)
-    extras = Extras.kept(next(iter(folders))) if len(folders) == 1 else Extras()
-    attention = sheets_in(looked) if looked is not None else []
-    outcome = outcome_of(runs, extras=extras)
+    outcome = outcome_of(runs, extras=extras_of(runs))
+    attention = attention_in(looked, digests_of(runs).values()) if looked else Attention()
     samples = samples_of(labelled(runs, outcome.frame))
     chosen, root, missing = list[str](), Path(), ""
     try:
@@ -88,18 +69,19 @@ def content_of(
         samples, chosen = with_data(samples, root, most)
     except TomovoxError as error:
         missing = str(error)
+    absent = [NO_SLICES] if missing else unknown(samples)
     content = Content(
         title=f"Tomovox: {', '.join(folders.values())}",
-        table=rounded(outcome.frame),
+        table=outcome.frame,
         scales=scales_of(outcome.frame),
         primary={str(task): task_protocol(task).primary for task in Task},
         legend=LEGEND,
         significant=SIGNIFICANT,
         provenance={"experiment": ", ".join(folders.values()), "command": command}
         | provenance_of(runs, outcome),
-        notes=[*notes_of(runs), *outcome.notes, *([NO_SLICES] if missing else unknown(samples))],
-        sheets=list(told_once([*outcome.every_sheet(), *attention], set())),
-        figures=figures_in(looked) if looked is not None else [],
+        notes=[*notes_of(runs), *outcome.notes, *absent, *attention.notes],
+        sheets=list(told_once([*outcome.every_sheet(), *attention.sheets], set())),
+        figures=attention.figures,
         samples=samples,
         volumes=volumes_of(root, chosen),
     )
@@ -117,15 +99,6 @@ def labelled(runs: Sequence[Path], frame: pandas.DataFrame) -> dict[str, Path]:
     return dict(zip(labels, runs, strict=True))
 
 
-def rounded(frame: pandas.DataFrame) -> pandas.DataFrame:
-    """Return a long table with six digits, as table.csv has; what is rounded to zero has no sign.
-
-    A metric of a neural network differs past them from call to call, and a page must not.
-    """
-    numbers = frame.select_dtypes("float").columns
-    return frame.assign(**{name: frame[name].round(6) + 0.0 for name in numbers})
-
-
 def scales_of(frame: pandas.DataFrame) -> dict[str, Scale]:
     """Return how each metric of a long table is read, in the order of columns."""
     headlines = set(headlines_in(frame))
@@ -137,16 +110,21 @@ def scales_of(frame: pandas.DataFrame) -> dict[str, Scale]:
 
 def provenance_of(runs: Sequence[Path], outcome: Outcome) -> dict[str, str]:
     """Return what somebody needs to make the page again; runs must be scored."""
-    names = run_names(runs)
-    results = [json.loads((run / RESULTS).read_text(encoding="utf-8")) for run in runs]
-    seeds = sorted({seed for _, seed in map(model_and_seed, names) if seed is not None})
-    digests = [f"{n} {r['predictions_sha256'][:12]}" for n, r in zip(names, results, strict=True)]
-    versions = {"python": results[0]["python"], **results[0]["versions"]}
+    digests = digests_of(runs)
+    seeds = sorted({seed for _, seed in map(model_and_seed, digests) if seed is not None})
+    results = json.loads((runs[0] / RESULTS).read_text(encoding="utf-8"))
+    versions = {"python": results["python"], **results["versions"]}
     return facts_of(outcome.reference, outcome.comparison, data_keys(runs)) | {
         "seeds": ", ".join(map(str, seeds)) or "unknown",
-        "predictions": f"SHA-256: {', '.join(digests)}",
+        "predictions": f"SHA-256: {', '.join(f'{n} {d[:SHORT]}' for n, d in digests.items())}",
         "versions": ", ".join(f"{n} {v}" for n, v in versions.items() if v != "absent"),
     }
+
+
+def digests_of(runs: Sequence[Path]) -> dict[str, str]:
+    """Return the SHA-256 of the predictions of each run, by the name of its row."""
+    found = (hashlib.sha256((run / PREDICTIONS).read_bytes()).hexdigest() for run in runs)
+    return dict(zip(run_names(runs), found, strict=True))
 
 
 # ---- samples ---------------------------------------------------------------------------------
@@ -225,7 +203,9 @@ def with_data(samples: Sequence[Sample], root: Path, most: int) -> tuple[list[Sa
     """
     records = records_of(samples, root)
     found = [
-        replace(sample, volume=records[sample.id].volumes[0]) if sample.id in records else sample
+        replace(sample, volume=asked.volumes[0], series=len(asked.volumes))
+        if (asked := records.get(sample.id))
+        else sample
         for sample in samples
     ]
     there = {
@@ -234,10 +214,13 @@ def with_data(samples: Sequence[Sample], root: Path, most: int) -> tuple[list[Sa
         if resolve_inside(root, volume, volume).is_file()
     }
     chosen = chosen_volumes((sample for sample in found if sample.volume in there), most)
-    looked = [r for r in records.values() if not r.mask or r.volumes[0] in chosen]
+    shown = set(chosen)
+    looked = [r for r in records.values() if r.volumes[0] in (shown if r.mask else there)]
     evidence = evidence_of(root, looked)
     return [
-        replace(sample, evidence=evidence[sample.id].slices) if sample.id in evidence else sample
+        replace(sample, evidence=told.slices, scope=told.scope)
+        if (told := evidence.get(sample.id))
+        else sample
         for sample in found
     ], chosen
 
@@ -266,50 +249,3 @@ def volumes_of(root: Path, names: Iterable[str]) -> Iterator[tuple[str, Volume]]
     for name in names:
         voxels = read_volume(root, name, name)[0]
         yield name, np.rint(voxels * 255).astype(np.uint8)
-
-
-# ---- attention -------------------------------------------------------------------------------
-
-
-def figures_in(folder: Path) -> list[Figure]:
-    """Return the drawings of a folder with their captions: known ones, others, single volumes."""
-    order = list(CAPTIONS)
-    stems = {path.stem: path for path in sorted(folder.glob("*.svg"))}
-    known = [stem for stem in order if stem in stems]
-    others = [stem for stem in stems if stem not in CAPTIONS]
-    others.sort(key=lambda stem: stem.startswith(CASE))
-    return [
-        Figure(_caption(stem), stems[stem].read_text(encoding="utf-8")) for stem in known + others
-    ]
-
-
-def sheets_in(folder: Path) -> list[Sheet]:
-    """Return what a folder's attention.csv comes to; nothing without it.
-
-    Raises TomovoxError for a table that is none of this version.
-    """
-    import pandas
-
-    path = folder / ATTENTION
-    if not path.is_file():
-        return []
-    numbers = {name: [""] for name in COLUMNS if name not in WORDS}
-    types = {"seed": "Int64", **dict.fromkeys(WORDS, str)}
-    try:
-        frame = pandas.read_csv(path, dtype=types, na_values=numbers, keep_default_na=False)
-    except ValueError as error:
-        raise _stale(path, str(error)) from None
-    if list(frame.columns) != list(COLUMNS):
-        raise _stale(path, "it has other columns")
-    return attention_sheets(frame)
-
-
-def _stale(path: Path, why: str) -> TomovoxError:
-    why = " ".join(why.split())
-    return TomovoxError(f"{path}: no table of this version ({why}); run tomovox attention again")
-
-
-def _caption(stem: str) -> str:
-    if stem.startswith(CASE):
-        return f"Where the models look in one volume: {stem.removeprefix(CASE)}."
-    return CAPTIONS.get(stem, stem)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tomovox.cell import ABOVE
 from tomovox.configuration import names_data_class, read_yaml
 from tomovox.experiment import NOTES
+from tomovox.judge.outcome import Extras
 from tomovox.judge.runs import CONFIG, experiment_names
+from tomovox.judge.tables import model_and_seed
 
 
 def notes_of(runs: Sequence[Path]) -> list[str]:
@@ -20,6 +23,17 @@ def notes_of(runs: Sequence[Path]) -> list[str]:
         lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
         notes += [f"{name}: {line}" for line in lines] if len(folders) > 1 else lines
     return notes
+
+
+def extras_of(runs: Sequence[Path]) -> Extras:
+    """Return what the tables of the runs' experiment show; nothing beside where there are several.
+
+    Its reference is left out where no run of it is among these.
+    """
+    folders = list(experiment_names(runs))
+    extras = Extras.kept(folders[0]) if len(folders) == 1 else Extras()
+    there = {model_and_seed(run.name)[0] for run in runs}
+    return extras if extras.reference in there else replace(extras, reference=None)
 
 
 def data_keys(runs: Sequence[Path]) -> list[str]:

@@ -60,14 +60,14 @@ class Sheet:
         """Columns of text of each column: its longest cell, or the longest word of its head."""
         columns = zip(self.heads, *self.rows, strict=True)
         return [
-            max(map(len, ("", *head.split(), *map(one_line, cells)))) for head, *cells in columns
+            max(map(len, ("", *head.split(), *map(printable, cells)))) for head, *cells in columns
         ]
 
     @property
     def head_lines(self) -> list[tuple[str, ...]]:
         """The heads in lines of words, none wider than its column; short ones start lower."""
         heads = [
-            textwrap.wrap(one_line(head), max(width, 1), break_on_hyphens=False) or [""]
+            textwrap.wrap(printable(head), max(width, 1), break_on_hyphens=False) or [""]
             for head, width in zip(self.heads, self.widths, strict=True)
         ]
         most = max(map(len, heads))
@@ -169,11 +169,11 @@ def print_sheets(sheets: Iterable[Sheet], console: Console) -> None:
             justify: Literal["left", "right"] = "left" if left else "right"
             table.add_column(escape("\n".join(head)), justify=justify, overflow="fold")
         for row in sheet.rows:
-            table.add_row(*(escape(one_line(cell)) for cell in row))
-        console.print(escape(one_line(sheet.title)), style="italic", highlight=False)
+            table.add_row(*(escape(printable(cell)) for cell in row))
+        console.print(escape(printable(sheet.title)), style="italic", highlight=False)
         console.print(table)
         for line in sheet.told:
-            console.print(escape(one_line(line)), highlight=False)
+            console.print(escape(printable(line)), highlight=False)
 
 
 def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -182,6 +182,6 @@ def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
     return [value for value in order if value in present] + sorted(present - set(order))
 
 
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     """Return text without control characters."""
     return _CONTROL.sub(" ", text)

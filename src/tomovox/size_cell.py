@@ -14,31 +14,28 @@ from tomovox.data.volumes import read_volume
 from tomovox.judge.compute import SIZE
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.clip_training import ClipTraining
+from tomovox.progress import say
 from tomovox.schema import TomovoxError, write_atomically
 from tomovox.sizes import ModelSize, build_on_meta, costs_of
 
 NO_NETWORK = "a floor, so there is no network to count"
 
-REFUSALS = (
-    *(TomovoxError, ValueError, RuntimeError, TypeError, AttributeError, LookupError),
-    *(ArithmeticError, AssertionError, ImportError, OSError),
-)
-"""What a system may raise where tensors have shapes and no values: anyone's model stands here."""
-
 
 def write_size(cell: Cell) -> None:
     """Write size.json of a row once: the figures of its ModelSize, and its shared stages.
 
-    `shared` are the folders of these below the experiment's. What cannot be counted says why in
-    `note`.
+    `shared` are the folders of these below the experiment's. A row that cannot be counted has no
+    file: why is said, nothing stops, and the next call counts again.
     """
     path = cell.folder / SIZE
     if path.is_file():
         return
     try:
         size = ModelSize(cell.name, note=NO_NETWORK) if cell.floor else size_of_cell(cell)
-    except REFUSALS as error:
-        size = ModelSize(cell.name, note=f"not counted: {one_line(str(error))}")
+    except (TomovoxError, ValueError, RuntimeError, TypeError) as error:
+        # What anyone's model raises where it asks a tensor of the meta device for its values.
+        say(f"{cell.name}: size not counted: {one_line(str(error))}")
+        return
     figures = asdict(size)
     del figures["recipe"]
     shared = sorted(Path(n).relative_to(cell.folder.parent).as_posix() for n in cell.needs)

@@ -1,4 +1,4 @@
-"""Do seeds that look at the same slices agree, and strangers no more than shuffled ones?"""
+"""Do seeds that look at the same slices agree, and strangers no more than other cases?"""
 
 from dataclasses import replace
 
@@ -40,20 +40,20 @@ def test_a_seed_agrees_with_itself(statistic, value):
 
 
 @pytest.mark.parametrize(("statistic", "sign"), [("seed_divergence", -1), ("seed_correlation", 1)])
-def test_seeds_that_agree_are_more_alike_than_shuffled_ones(statistic, sign):
+def test_seeds_that_agree_are_more_alike_than_other_cases(statistic, sign):
     records = noisy_run()
     row = one(agreement_rows({0: records, 1: near(records)}), statistic)
     assert min(sign * row.difference_lo, sign * row.difference_hi) > 0 and row.p < 0.01
 
 
 @pytest.mark.parametrize("statistic", AGREEMENT)
-def test_seeds_of_their_own_mind_are_no_more_alike_than_shuffled_ones(statistic):
+def test_seeds_of_their_own_mind_are_no_more_alike_than_other_cases(statistic):
     row = one(agreement_rows({0: noisy_run(0), 1: noisy_run(1)}), statistic)
     assert row.difference_lo < 0 < row.difference_hi and row.p > 0.05
 
 
 @pytest.mark.parametrize("statistic", AGREEMENT)
-def test_uniform_seeds_agree_no_more_than_shuffled_ones(statistic):
+def test_uniform_seeds_agree_no_more_than_other_cases(statistic):
     row = one(agreement_rows({0: uniform_run(), 1: uniform_run()}), statistic)
     assert (row.value, row.difference, row.p) == (row.baseline, 0, 1)
 
@@ -78,6 +78,14 @@ def test_seeds_that_answered_different_records_are_refused():
 def test_a_record_without_another_case_has_no_baseline():
     rows = agreement_rows({0: [attended()], 1: [attended()]})
     assert {row.against for row in rows} == {""}
+
+
+def test_a_plane_is_compared_with_other_cases_of_the_plane():
+    """All records of one plane look alike; those of the other plane look elsewhere."""
+    records = [attended(case, scores=np.eye(8)[case % 2]) for case in range(20)]
+    rows = agreement_rows({0: records, 1: records})
+    assert one(rows, "seed_divergence", against="other_case").difference < 0
+    assert one(rows, "seed_divergence", plane="axial").difference == 0
 
 
 def test_the_order_of_the_records_changes_nothing():

@@ -86,6 +86,38 @@ def test_area_goes_by_depth_between_volumes_of_different_sizes():
     np.testing.assert_allclose(four, [0, 0, 0.5, 0.5], atol=1e-12)
 
 
+def of_two_planes(cases, kinds=("organ",)):
+    """Return records whose evidence the plane decides: first slice or last one."""
+    return [
+        attended(case, kind, evidence=(3 * (case % 2),), scope="slice")
+        for case in range(cases)
+        for kind in kinds
+    ]
+
+
+def test_area_is_that_of_the_plane_where_enough_other_cases_have_it():
+    records = of_two_planes(12)
+    found = area(records, stacks(records))[0].scores
+    np.testing.assert_allclose(found[0], [1, 0, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(found[1], [0, 0, 0, 1], atol=1e-12)
+
+
+def test_area_of_a_plane_of_few_cases_is_that_of_the_task():
+    records = of_two_planes(10)
+    found = area(records, stacks(records))[0].scores
+    np.testing.assert_allclose(found[0], [4 / 9, 0, 0, 5 / 9], atol=1e-12)
+
+
+def test_area_is_that_of_the_type_where_enough_other_cases_have_it():
+    records = [
+        attended(case, kind, evidence=(place,), scope="slice", plane="axial")
+        for case in range(6)
+        for kind, place in (("organ", 0), ("location", 2))
+    ]
+    found = area(records, stacks(records))[0].scores
+    np.testing.assert_allclose(found[:2], [[1, 0, 0, 0], [0, 0, 1, 0]], atol=1e-12)
+
+
 def test_area_of_a_single_case_is_unknown():
     records = oracle_run(cases=1)
     assert np.isnan(area(records, stacks(records))[0].scores).all()

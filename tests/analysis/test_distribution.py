@@ -54,19 +54,25 @@ def test_top_mass_is_the_sum_of_the_highest(k, mass):
 @pytest.mark.parametrize("slices", [7, 8, 30])
 def test_a_uniform_scorer_equals_the_baseline_exactly(statistic, slices):
     row = one(distribution_rows(uniform_run(slices=slices)), statistic)
-    assert (row.value, row.difference, row.p) == (row.baseline, 0, 1)
+    assert (row.value, row.difference) == (row.baseline, 0)
 
 
 @pytest.mark.parametrize("statistic", DISTRIBUTION)
 def test_the_order_of_the_records_changes_nothing(statistic):
     records = noisy_run()
     there, back = (distribution_rows(run) for run in (records, records[::-1]))
-    assert one(there, statistic) == one(back, statistic)
+    # As text, since nan is not nan.
+    assert str(one(there, statistic)) == str(one(back, statistic))
 
 
 def test_a_sharp_scorer_is_below_uniform_in_entropy():
-    row = one(distribution_rows(noisy_run(own_noise=3)), "entropy")
-    assert row.difference_hi < 0 and row.p < 0.01
+    assert one(distribution_rows(noisy_run(own_noise=3)), "entropy").difference_hi < 0
+
+
+@pytest.mark.parametrize("statistic", DISTRIBUTION)
+def test_only_what_may_lie_on_either_side_of_uniform_is_tested(statistic):
+    row = one(distribution_rows(noisy_run()), statistic)
+    assert np.isfinite(row.p) == (statistic in ("centre", "spread"))
 
 
 def test_volumes_of_different_sizes_are_compared_each_with_its_own_uniform():

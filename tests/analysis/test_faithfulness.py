@@ -5,7 +5,7 @@ import pytest
 from made_attended import noisy_run, one, uniform_run
 
 from tomovox.analysis.attended import Attended
-from tomovox.analysis.faithfulness import CHANCE, EFFECTS, faithfulness_rows, scrambled_rows
+from tomovox.analysis.faithfulness import CHANCE, EFFECTS, faithfulness_rows
 from tomovox.analysis.hiding import CENTRE, RANDOM, trials
 
 CASES, SLICES = 12, 8
@@ -108,40 +108,3 @@ def test_rows_say_where_slices_were_hidden(rows):
 
 def test_without_trials_there_are_no_rows():
     assert faithfulness_rows([], "input") == []
-
-
-# ---- scrambled weights -------------------------------------------------------------------------
-
-
-def scores_by_id(records):
-    return {record.id: record.scores for record in records}
-
-
-def test_scores_that_scrambling_leaves_were_not_learned():
-    records = noisy_run()
-    found = one(scrambled_rows(records, scores_by_id(records)), "scrambled_correlation")
-    assert found.value == pytest.approx(1) and found.p < 0.01
-
-
-def test_scores_that_scrambling_turns_around_have_the_correlation_minus_1():
-    records = noisy_run()
-    turned = {
-        name: [1 - score for score in scores] for name, scores in scores_by_id(records).items()
-    }
-    found = one(scrambled_rows(records, turned), "scrambled_correlation")
-    assert found.value == pytest.approx(-1)
-
-
-def test_scores_of_other_weights_have_nothing_in_common():
-    found = one(
-        scrambled_rows(noisy_run(0, cases=40), scores_by_id(noisy_run(1, cases=40))),
-        "scrambled_correlation",
-    )
-    assert abs(found.value) < 0.15 and found.p > 0.05
-
-
-def test_only_records_that_were_scrambled_count():
-    records = noisy_run()
-    some = scores_by_id(records[:6])
-    assert one(scrambled_rows(records, some), "scrambled_correlation").n == 6
-    assert scrambled_rows(records, {}) == []

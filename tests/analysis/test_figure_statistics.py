@@ -15,7 +15,7 @@ from tomovox.analysis.type_shift import type_rows
 
 
 def pair(kinds, value, p, task="vqa_open"):
-    numbers = (value, 0.0, value, "shuffled", 0.0, value, 0.0, 0.0, p)
+    numbers = (value, 0.0, value, "permuted", 0.0, value, 0.0, 0.0, p)
     return Row("type_shift", task, kinds, "", "", *numbers, n=9, cases=3)
 
 

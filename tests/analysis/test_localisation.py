@@ -19,7 +19,8 @@ def test_an_oracle_scores_1(statistic):
 
 @pytest.mark.parametrize("statistic", LOCALISATION)
 def test_an_oracle_is_better_than_every_baseline(statistic):
-    rows = [one(localisation_rows(oracle_run()), statistic, against=name) for name in BASELINES]
+    found = localisation_rows(oracle_run(cases=24))
+    rows = [one(found, statistic, against=name) for name in BASELINES]
     assert all(row.difference_lo > 0 and row.p < 0.01 for row in rows)
 
 
@@ -70,6 +71,56 @@ def test_a_prior_that_knows_only_the_depth_is_no_better_than_the_area():
     records = [attended(case, scores=scores, **known) for case in range(12)]
     row = one(localisation_rows(records), "evidence_mass", against="area")
     assert row.difference == pytest.approx(0) and row.p == 1
+
+
+def test_a_prior_that_knows_only_the_plane_is_no_better_than_the_area():
+    """The plane decides where the evidence lies, and the scorer looks there, eyes shut."""
+    records = []
+    for case in range(24):
+        places, scores = ((1, 2), (5, 6))[case % 2], np.zeros(8)
+        scores[list(places)] = 0.5
+        records.append(attended(case, scores=scores, evidence=places, scope="slice"))
+    row = one(localisation_rows(records), "evidence_mass", against="area")
+    assert row.difference == pytest.approx(0) and row.p == 1
+
+
+def of_a_finding(local, anywhere):
+    """Return cases whose finding lies on slice 1, asked about it and about the whole volume."""
+    records = []
+    for case in range(12):
+        known = {"evidence": (1,), "scope": "slice"}
+        records.append(attended(case, "organ", local, **known))
+        whole = {"evidence": tuple(range(4)), "scope": "volume"}
+        records.append(attended(case, "plane", anywhere, **whole))
+        records.append(attended(case, "phase", anywhere, **whole))
+    return records
+
+
+ON, OFF, FLAT = (0.1, 0.7, 0.1, 0.1), (0.7, 0.1, 0.1, 0.1), (0.25,) * 4
+
+
+def test_a_detector_of_findings_is_no_better_than_itself_asked_another_question():
+    row = one(localisation_rows(of_a_finding(ON, ON)), "evidence_mass", against="other_question")
+    assert row.value == row.baseline == pytest.approx(0.7) and row.p == 1
+
+
+def test_scores_that_follow_the_question_are_better_than_those_for_another():
+    row = one(localisation_rows(of_a_finding(ON, FLAT)), "evidence_mass", against="other_question")
+    assert row.difference == pytest.approx(0.45) and row.p < 0.01
+
+
+def test_the_other_question_is_the_mean_over_those_of_the_volume():
+    records = of_a_finding(FLAT, ON)
+    records[2] = attended(0, "phase", OFF, evidence=(0, 1, 2, 3), scope="volume")
+    row = one(localisation_rows(records[:3]), "evidence_mass", against="other_question")
+    assert row.baseline == pytest.approx((0.7 + 0.1) / 2)
+
+
+def test_only_volumes_that_were_asked_another_question_count_against_it():
+    records = [*of_a_finding(ON, FLAT), attended(50, "organ", ON, evidence=(1,), scope="slice")]
+    rows = localisation_rows(records)
+    assert one(rows, "evidence_mass", against="uniform").n == 13
+    assert one(rows, "evidence_mass", against="other_question").n == 12
 
 
 def test_records_without_local_evidence_are_left_out():

@@ -5,8 +5,8 @@ import pytest
 from made_attended import attended, noisy_run
 
 from tomovox.analysis.agreement import agreement_rows
-from tomovox.analysis.distribution import distribution_rows
-from tomovox.analysis.localisation import localisation_rows
+from tomovox.analysis.distribution import DISTRIBUTION, distribution_rows
+from tomovox.analysis.localisation import LOCALISATION, localisation_rows
 from tomovox.analysis.rows import LEAST_CASES, Group, Measure, mean_rows, part, parts
 from tomovox.analysis.type_shift import type_rows
 from tomovox.analysis.volume_shift import shift_rows
@@ -79,5 +79,23 @@ def test_no_records_have_no_rows(rows_of):
 
 
 @pytest.mark.parametrize("rows_of", ROWS.values(), ids=ROWS)
-def test_a_single_record_is_no_error(rows_of):
-    assert isinstance(rows_of([attended(evidence=(1,), scope="slice")]), list)
+def test_a_single_case_has_values_and_no_interval(rows_of):
+    """All draws of one case are alike: their interval would look certain."""
+    rows = rows_of(noisy_run(cases=1))
+    ends = [(row.lo, row.hi, row.difference_lo, row.difference_hi) for row in rows]
+    assert np.isnan(ends).all() and not np.isnan([row.value for row in rows]).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "statistics"),
+    [
+        ("distribution", set(DISTRIBUTION)),
+        ("localisation", set(LOCALISATION)),
+        ("type_shift", set()),
+        ("volume_shift", set()),
+        ("agreement", {"seed_divergence", "seed_correlation"}),
+    ],
+)
+def test_a_single_record_has_the_rows_that_need_no_other(name, statistics):
+    rows = ROWS[name]([attended(evidence=(1,), scope="slice")])
+    assert {row.statistic for row in rows} == statistics

@@ -67,6 +67,13 @@ def test_anatomy_cannot_make_types_differ():
     assert row.value > 0.1 and row.p == 1
 
 
+def test_types_that_differ_in_one_plane_differ_there_only():
+    records = run_of(lambda case, kind: LAST if kind == "organ" and case % 2 else FIRST, cases=24)
+    rows = type_rows(records)
+    assert one(rows, "type_shift", plane="coronal").p < 0.001
+    assert one(rows, "type_shift", plane="axial").value == 0
+
+
 def test_types_of_another_task_do_not_count():
     records = [*planted(), attended(task="vqa_closed", id="x", kind="phase", scores=FIRST)]
     assert repr(type_rows(records)) == repr(type_rows(planted()))

@@ -50,6 +50,25 @@ def test_volumes_of_one_case_are_no_other_volume():
     assert [row.statistic for row in shift_rows(records)] == []
 
 
+def test_choices_do_not_make_another_question_of_one():
+    records = [
+        attended(case, question=f"which organ? Choices: A. {organ}")
+        for case, organ in enumerate(("liver", "lung"))
+    ]
+    assert one(shift_rows(records), "other_volume").n == 2
+
+
+def test_volumes_of_a_plane_are_compared_with_each_other_only():
+    records = [attended(case, scores=np.eye(8)[case % 2], question="?") for case in range(20)]
+    rows = shift_rows(records)
+    assert one(rows, "other_volume").value > 0.4
+    assert one(rows, "other_volume", plane="axial").value == 0
+
+
+def test_questions_about_volumes_of_a_phase_have_rows():
+    assert one(shift_rows(noisy_run(cases=20)), "other_question", phase="arterial").cases == 10
+
+
 def test_only_records_with_another_one_count():
     records = [*uniform_run(), attended(50, "organ", question="asked once", scores=(0.125,) * 8)]
     assert [one(shift_rows(records), statistic).n for statistic in BOTH] == [36, 36]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tomovox.data.evidence import facts_of, plane_and_phase
+from tomovox.data.evidence import depth_of, facts_of, plane_and_phase
 from tomovox.schema import Record, Task, TomovoxError
 
 VOLUME = "M3D_Cap_npy/ct_case/000001/Axial_C__portal_venous_phase.npy"
@@ -66,6 +66,16 @@ def test_what_is_absent_has_no_evidence(tmp_path):
     assert facts_of(tmp_path, [asked])[asked.id].slices == ()
 
 
+def test_the_depth_of_a_volume_is_its_number_of_slices(tmp_path):
+    write_volume(tmp_path, np.zeros((1, 6, 4, 5), bool))
+    assert depth_of(tmp_path, record("vqa_open/test/000003", Task.VQA_OPEN)) == 6
+
+
+def test_a_volume_that_is_not_there_has_no_depth(tmp_path):
+    with pytest.raises(TomovoxError, match="no such volume"):
+        depth_of(tmp_path, record("vqa_open/test/000003", Task.VQA_OPEN))
+
+
 @pytest.mark.parametrize("cells", ["organ,near,4", "organ,slice,4;5", "organ,slice,-1"])
 def test_a_bad_line_is_named(tmp_path, cells):
     write_evidence(tmp_path, f"test/000003,{VOLUME},{cells}")
@@ -80,6 +90,8 @@ def test_a_bad_line_is_named(tmp_path, cells):
         ("Coronal_non_contrast", "coronal", "noncontrast"),
         ("Sagittal_C__arterial_phase", "sagittal", "arterial"),
         ("Axial_bone_window", "axial", ""),
+        ("Axial_without_intravenous_contrast", "axial", "noncontrast"),
+        ("Axial_intravenous", "axial", ""),
         ("ct", "", ""),
     ],
 )

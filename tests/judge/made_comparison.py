@@ -2,7 +2,8 @@
 
 from made_rows import RUNS, rows
 
-from tomovox.judge.tables import build_table
+from tomovox.judge.compare import COMPARED, TESTED
+from tomovox.judge.tables import COLUMNS, build_table
 
 CONTROLLED = {**RUNS, ("med2e3", 0, "other_patient"): rows(0.25)}
 
@@ -13,11 +14,11 @@ HOSTILE = "a_b%c&d#e$f~g^h\\i{j}k<script>l|m\"n'o*p[q]`r--s é 中 \n"
 def compared_table(runs=None):
     """Return a long table in which every value has an interval and every difference is a tie."""
     frame = build_table(CONTROLLED if runs is None else runs)
-    missing = float("nan")
-    frame = frame.assign(lo=frame["value"] - 0.05, hi=frame["value"] + 0.05, cases=4)
-    frame["cases"] = frame["cases"].astype("Int64")
-    tested = ("difference", "difference_lo", "difference_hi", "p", "p_adjusted")
-    return frame.assign(**dict.fromkeys(tested, missing), best=False)
+    frame = frame.assign(**dict.fromkeys((*COMPARED, *TESTED), float("nan")))
+    frame = frame.assign(lo=frame["value"] - 0.05, hi=frame["value"] + 0.05, standard_error=0.025)
+    frame = frame.assign(cases=4, pair_n=frame["n"], pair_cases=4, best=False)
+    whole = dict.fromkeys(("cases", "pair_n", "pair_cases"), "Int64")
+    return frame.astype(whole)[[*COLUMNS, *COMPARED, *TESTED]]
 
 
 def known(frame, metric, model="med2e3", **values):

@@ -4,12 +4,15 @@ import numpy as np
 import pandas
 import pytest
 
-from tomovox.judge.compare import COMPARED, TESTED, Comparison, compared
+from tomovox.judge import compare
+from tomovox.judge.compare import COMPARED, TESTED, Comparison, compared, with_intervals
 from tomovox.judge.tables import build_table
 from tomovox.judge.verdicts import verdict_of
 from tomovox.metrics.bleu import bleu_of_counts, bleu_of_rows
 from tomovox.metrics.catalogue import METRICS
 from tomovox.schema import TomovoxError
+from tomovox.statistics.multiplicity import benjamini_hochberg, holm
+from tomovox.statistics.power import detectable
 
 METRIC = METRICS["accuracy.standard"]
 CASES, KINDS = 100, ("organ", "plane")
@@ -48,20 +51,23 @@ def rows_of(runs: dict) -> dict:
     """Return the rows that the samples give, as the judge would make them."""
     rows = {}
     for run, mine in runs.items():
-        rows[run] = []
-        for kind in ("all", *KINDS):
-            values = [s["value"] for s in mine if kind in ("all", s["question_type"])]
-            rows[run].append(
-                {
-                    "task": "vqa_closed",
-                    "question_type": kind,
-                    "metric": METRIC.name,
-                    "protocol": METRIC.protocol,
-                    "value": float(np.mean(values)),
-                    "n": len(values),
-                    "signature": "s",
-                }
-            )
+        types = [[s["value"] for s in mine if s["question_type"] == kind] for kind in KINDS]
+        every = [s["value"] for s in mine]
+        values = {"all": float(np.mean(every)), "macro": float(np.mean([*map(np.mean, types)]))}
+        values |= {kind: float(np.mean(each)) for kind, each in zip(KINDS, types, strict=True)}
+        counts = dict.fromkeys(values, len(every)) | dict(zip(KINDS, map(len, types), strict=True))
+        rows[run] = [
+            {
+                "task": "vqa_closed",
+                "question_type": kind,
+                "metric": METRIC.name,
+                "protocol": METRIC.protocol,
+                "value": value,
+                "n": counts[kind],
+                "signature": "s",
+            }
+            for kind, value in values.items()
+        ]
     return rows
 
 
@@ -107,11 +113,51 @@ def test_every_value_lies_in_its_interval_and_knows_its_cases(table):
     assert (table["cases"] == CASES).all()
 
 
-def test_a_corrected_p_is_never_smaller(table):
-    tested = table[table["p"].notna()]
-    assert (tested["p_adjusted"] >= tested["p"]).all()
-    gentle = compared(build_table(rows_of(suite())), suite(), Comparison(correction="bh"))
-    assert (gentle["p_adjusted"].dropna() <= tested["p_adjusted"]).all()
+@pytest.mark.parametrize(("correction", "adjust"), [("holm", holm), ("bh", benjamini_hochberg)])
+def test_p_is_corrected_over_all_rows_and_types_of_a_metric_controls_apart(correction, adjust):
+    runs = suite()
+    frame = compared(build_table(rows_of(runs)), runs, Comparison(correction=correction))
+    models = frame[(frame["control"] == "none") & (frame["model"] != "blind")]
+    controls = frame[frame["control"] != "none"]
+    assert (len(models), len(controls)) == (3 * 4, 2 * 4)
+    for family in (models, controls):
+        expected = adjust(family["p"].to_numpy())
+        np.testing.assert_array_equal(family["p_adjusted"], expected)
+        assert (family["p_adjusted"] > family["p"]).any()
+
+
+def test_a_detectable_difference_is_that_of_the_smallest_p_of_its_family(table):
+    for control, family in (("none", 12), ("no_image", 8)):
+        cell = row(table, "seeing", control)
+        error = cell["difference_standard_error"]
+        assert cell["detectable"] == detectable(error, level=0.05 / family)
+        assert detectable(error) < cell["detectable"] < 0.3
+
+
+def test_what_answers_alike_in_every_record_has_no_detectable_difference(table):
+    cell = row(table, "better", "no_image")
+    assert cell["difference_standard_error"] == 0 and np.isnan(cell["detectable"])
+
+
+def test_intervals_alone_are_those_of_the_comparison(table):
+    alone = with_intervals(build_table(rows_of(suite())), suite())
+    pandas.testing.assert_frame_equal(alone, table[alone.columns], check_exact=True)
+
+
+def test_equal_models_are_told_apart_in_no_more_than_one_of_twenty_tables(monkeypatch):
+    """Of 100 tables at a rate of 5 %, more than 9 are told apart in one of 35 series."""
+    monkeypatch.setattr(compare, "SWAPS", 999)
+    monkeypatch.setattr(compare, "DRAWS", 50)
+    false, raw = 0, 0
+    for seed in range(100):
+        runs = {
+            (name, 0, "none"): [s for s in samples(0.5, 10 * seed + i) if int(s["case"]) < 30]
+            for i, name in enumerate(["blind", "a", "b"])
+        }
+        frame = compared(build_table(rows_of(runs)), runs)
+        false += (frame["p_adjusted"] < 0.05).any()
+        raw += (frame["p"] < 0.05).any()
+    assert false <= 9 < raw
 
 
 def test_the_order_of_runs_and_records_changes_no_digit(table):
@@ -141,13 +187,15 @@ def test_only_records_that_both_answered_are_compared():
     other = [s["value"] for s in runs["blind", 0, "none"] if s["id"] in ids]
     assert row(table, "better")["difference"] == pytest.approx(np.mean(shared) - np.mean(other))
     assert row(table, "equal")["difference"] == row(whole, "equal")["difference"]
+    assert [row(table, "better")[name] for name in ("pair_n", "pair_cases")] == [300, 50]
+    assert [row(whole, "better")[name] for name in ("pair_n", "pair_cases")] == [600, CASES]
 
 
 def test_what_has_no_samples_has_no_statistics():
     runs = suite()
     frame = build_table(rows_of(runs))
     bare = compared(frame, {("blind", 0, "none"): runs["blind", 0, "none"]})
-    assert bare[bare["model"] == "seeing"][[*COMPARED, *TESTED[:2]]].isna().all(axis=None)
+    assert bare[bare["model"] == "seeing"][[*COMPARED, *TESTED[:-1]]].isna().all(axis=None)
 
 
 # ---- BLEU of many rows -------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
+from made_comparison import compared_table
 from made_rows import cell
 
 from tomovox.judge.ledger import DEVIATIONS, ledger, ledger_markdown, ledger_tsv
@@ -101,12 +102,6 @@ def test_a_system_without_comparable_figure_is_named_with_its_mark():
     assert "- ms\\_vlm (no comparable figure): re-implementation" in text
 
 
-def test_deviations_given_are_added_to_the_known_ones():
-    given = found([METEOR], deviations={"m3d_lamed": "half the data"})
-    assert given.entries[0].deviations == "half the data"
-    assert given.deviations["ms_vlm"] == DEVIATIONS["ms_vlm"]
-
-
 def test_every_system_with_deviations_is_a_baseline():
     folders = {p.name for p in (Path(__file__).parents[2] / "baselines").iterdir() if p.is_dir()}
     assert folders >= DEVIATIONS.keys()
@@ -114,8 +109,16 @@ def test_every_system_with_deviations_is_a_baseline():
 
 def test_the_page_shows_both_numbers_with_the_digits_of_papers():
     text = ledger_markdown(found([METEOR, CLOSED]))
-    assert "| 0.1438 | 0.1000 | -0.0438 | not stated | 7 | yes |" in text
-    assert "| 75.78% | 80.00% | +4.22 points | not stated | 10 | yes |" in text
+    assert "| 0.1438 | 0.1000 | -0.0438 | not stated | 7 | n/a | yes |" in text
+    assert "| 75.78% | 80.00% | +4.22 points | not stated | 10 | n/a | no |" in text
+
+
+def test_ours_has_its_interval_and_cases_where_the_table_has_them():
+    given = ledger(compared_table({"m3d_lamed-s0": [METEOR]}), FIGURES)
+    assert (given.entries[0].ours_lo, given.entries[0].ours_hi) == pytest.approx((0.05, 0.15))
+    text = ledger_markdown(given, {"printed by": "tomovox 1"})
+    assert r"| 0.1000 \[0.0500, 0.1500\] | -0.0438 | not stated | 7 | 4 | yes |" in text
+    assert "- printed by: tomovox 1" in text
 
 
 def test_a_name_cannot_break_the_page():

@@ -1,14 +1,15 @@
 """Is an outcome what its runs say, and only what is asked for of it?"""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
 import pandas
 import pytest
-from test_cli_compare import answered
+from test_cli_compare import CASES, QUESTIONS, answered
 
 from tomovox.data.audit_report import Audit
-from tomovox.judge.cells import where
+from tomovox.judge.cells import OF_PAPERS, where
 from tomovox.judge.outcome import Extras, Outcome, outcome_of
 from tomovox.judge.reliance import COLUMNS as RELIED
 from tomovox.judge.tables import COLUMNS
@@ -92,8 +93,8 @@ def test_what_is_not_asked_for_is_left_out(outcome):
 @pytest.fixture(scope="module")
 def split(tmp_path_factory) -> Path:
     """An audit that found the first 20 test cases in training: half of what is right."""
-    audit = Audit("data", records=Counter({("vqa_closed", "test"): 40}))
-    audit.leaked = {f"vqa_closed/test/{case:06d}": ["case"] for case in range(20)}
+    audit = Audit("data", records=Counter({("vqa_closed", "test"): CASES * QUESTIONS}))
+    audit.leaked = {f"vqa_closed/test/{case:06d}": ["case"] for case in range(20 * QUESTIONS)}
     audit.cut = {"report": 0, "volume": 0}
     path = tmp_path_factory.mktemp("audit") / "clean_split.json"
     path.write_text(audit.clean_split(), encoding="utf-8")
@@ -118,12 +119,65 @@ def test_a_clean_split_is_shown_beside_the_official_one_and_has_tables_of_its_ow
 
 def test_only_what_is_asked_for_is_left_of_the_clean_tables(folder, split):
     found = outcome_of([folder], extras=Extras(str(split))).only(Asked(metrics=("parsed_rate",)))
-    assert set(found.cleaned.frame["metric"]) == {"parsed_rate"} and found.clean.empty
+    assert set(found.cleaned.frame["metric"]) == set(found.clean["metric"]) == {"parsed_rate"}
+    titles = [sheet.title for sheet in found.every_sheet() if "clean" in sheet.title]
+    assert titles == ["vqa_closed: parsed_rate, standard, official and clean"]
+
+
+def test_official_and_clean_have_a_row_for_each_question_type_that_is_asked_for(folder, split):
+    found = outcome_of([folder], extras=Extras(str(split))).only(Asked(by_type=True))
+    (sheet,) = [sheet for sheet in found.every_sheet() if "clean" in sheet.title]
+    assert {row[:2] for row in sheet.rows} >= {("med2e3", "all"), ("med2e3", "plane")}
+
+
+def test_the_clean_tables_name_the_split_in_every_form(folder, split, tmp_path):
+    outcome_of([folder], extras=Extras(str(split))).write(tmp_path, [], [])
+    digest = hashlib.sha256(split.read_bytes()).hexdigest()[:12]
+    for form in ("md", "tex", "html"):
+        text = (tmp_path / f"clean/table.{form}").read_text("utf-8").replace("\\", "")
+        assert digest in text and "clean ones alone" in text
+
+
+def test_a_split_that_leaves_nothing_of_the_reference_says_why_there_are_no_clean_tables(
+    folder, tmp_path
+):
+    leaked = {f"vqa_closed/test/{case:06d}": ["case"] for case in range(CASES * QUESTIONS)}
+    path = tmp_path / "clean_split.json"
+    audit = Audit("data", leaked=leaked, cut={"report": 0, "volume": 0})
+    path.write_text(audit.clean_split(), encoding="utf-8")
+    found = outcome_of([folder], extras=Extras(str(path)))
+    assert found.cleaned is None
+    assert found.notes == ["no tables of the clean records: clean_split.json leaves none of blind"]
+
+
+def test_what_an_earlier_call_left_beside_its_tables_is_removed(folder, split, tmp_path):
+    outcome_of([folder], extras=Extras(str(split))).write(tmp_path, [], [])
+    outcome_of([folder / "blind-s0"]).write(tmp_path, [], [])
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*(f"table.{form}" for form in ("csv", "md", "tex", "html")), "compute.csv"}
+
+
+def test_files_of_somebody_else_are_kept(outcome, tmp_path):
+    (tmp_path / "clean.csv").write_text("mine", encoding="utf-8")
+    outcome.write(tmp_path, [], [])
+    assert (tmp_path / "clean.csv").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [("A. axial", "A. oblique", "references"), ('"case": "3"', '"case": "x"', "cases")],
+)
+def test_runs_of_two_data_sets_are_refused(folder, tmp_path, old, new, what):
+    answered(tmp_path / "other-s0", 10)
+    path = tmp_path / "other-s0" / "predictions.jsonl"
+    path.write_text(path.read_text("utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(TomovoxError, match=f"blind-s0 and .*other-s0 have different {what}"):
+        outcome_of([folder / "blind-s0", path.parent])
 
 
 def test_reported_figures_are_rows_of_their_own_and_change_no_other(folder, outcome):
     found = outcome_of([folder], extras=Extras(reported=True, systems={"med2e3": "m3d_lamed"}))
-    reported = found.frame["control"] == "reported"
+    reported = found.frame["control"].isin(OF_PAPERS)
     assert set(found.frame[reported]["model"]) == {"med2e3"} and found.notes
     pandas.testing.assert_frame_equal(
         found.frame[~reported].reset_index(drop=True), outcome.frame, check_dtype=False
@@ -148,6 +202,6 @@ def test_an_experiment_may_name_its_reference(folder):
 
 
 def test_what_tables_show_is_kept_beside_them(split, tmp_path):
-    wanted = Extras(str(split), True, {"a": "m3d_lamed"}, "med2e3")
+    wanted = Extras(str(split), True, {"a": "m3d_lamed"}, "med2e3", "bh")
     wanted.keep(tmp_path)
     assert Extras.kept(tmp_path) == wanted and Extras.kept(tmp_path / "other") == Extras()

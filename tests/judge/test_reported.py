@@ -9,7 +9,7 @@ from made_comparison import compared_table
 from made_rows import cell, rows
 from rich.console import Console
 
-from tomovox.judge.cells import REPORTED, runs_of, where
+from tomovox.judge.cells import OF_PAPERS, REPORTED, UNVERIFIED, runs_of
 from tomovox.judge.compare import COMPARED, TESTED
 from tomovox.judge.html import html_of
 from tomovox.judge.latex import latex_of
@@ -20,7 +20,6 @@ from tomovox.judge.reported import BESIDE, reported_notes, with_reported
 from tomovox.judge.tables import build_table, print_table, write_tables
 from tomovox.judge.verdicts import verdict_of
 from tomovox.metrics.catalogue import METRICS
-from tomovox.metrics.metric import PROTOCOLS
 from tomovox.schema import TomovoxError
 
 FIGURES = read_published()
@@ -37,17 +36,17 @@ STATISTICS = [name for name in (*COMPARED, *TESTED) if name != "best"]
 
 
 def reported(frame=OURS, figures=FIGURES, **options):
-    return where(with_reported(frame, figures, **options), control=REPORTED)
+    both = with_reported(frame, figures, **options)
+    return both[both["control"].isin(OF_PAPERS)]
 
 
 def found(run_rows, name="m3d_lamed-s0", **options):
     return reported(build_table({name: run_rows}), **options)
 
 
-@pytest.mark.parametrize("others", [False, True])
-def test_the_rows_of_ours_and_their_statistics_stay_as_they_are(others):
-    both = with_reported(OURS, FIGURES, others=others)
-    ours = both[both["control"] != REPORTED].reset_index(drop=True)
+def test_the_rows_of_ours_and_their_statistics_stay_as_they_are():
+    both = with_reported(OURS, FIGURES)
+    ours = both[~both["control"].isin(OF_PAPERS)].reset_index(drop=True)
     assert len(both) > len(ours)
     pd.testing.assert_frame_equal(ours.astype(OURS.dtypes), OURS)
 
@@ -62,9 +61,15 @@ def test_a_row_tells_source_check_and_remark():
     (row,) = found([METEOR]).to_dict("records")
     assert (row["model"], row["value"], row["note"]) == ("m3d_lamed", 0.1438, "")
     assert row["signature"] == (
-        "reported: arXiv 2404.00578; arXiv 2503.20047 (abstract); verified; "
-        "the abstract quotes METEOR 14.38"
+        "reported: arXiv 2503.20047 (abstract), of arXiv 2404.00578; verified; the abstract quotes "
+        "METEOR 14.38 of reports; the tables of the paper itself were not read"
     )
+
+
+def test_a_figure_that_nobody_verified_says_so_in_its_line():
+    lines = reported().groupby("control")["signature"].apply(list)
+    assert all("; verified; " in line for line in lines[REPORTED])
+    assert all("; not verified; " in line for line in lines[UNVERIFIED])
 
 
 def test_what_the_paper_does_not_count_is_missing_and_not_zero():
@@ -82,7 +87,7 @@ def test_what_the_paper_does_not_count_is_missing_and_not_zero():
     ],
 )
 def test_another_protocol_type_task_metric_or_encoder_has_none(row):
-    assert found([row], others=True).empty
+    assert found([row]).empty
 
 
 def test_figures_of_unknown_protocol_never_join():
@@ -93,9 +98,8 @@ def test_figures_of_unknown_protocol_never_join():
         for protocol in {metric.protocol, UNKNOWN}
         for kind in ("all", "macro")
     ]
-    mine = found(everywhere, "ms_vlm-s0", others=True)
-    assert set(mine["protocol"]) <= set(PROTOCOLS)
-    assert "ms_vlm" not in set(mine["model"]) and "radfm" in set(mine["model"])
+    assert found(everywhere, "ms_vlm-s0").empty
+    assert set(found(everywhere, "radfm-s0")["protocol"]) == {"m3d"}
 
 
 def test_a_table_without_a_figure_is_the_same_table():
@@ -135,6 +139,7 @@ def test_two_seeds_of_a_model_have_one_line_below_both():
         "m3d_lamed (seed 0), no_image",
         "m3d_lamed (seed 1)",
         "m3d_lamed, reported",
+        "m3d_lamed, reported, not verified",
     ]
 
 
@@ -160,28 +165,20 @@ def test_a_row_or_system_that_is_not_there_is_refused(systems, message):
         found([METEOR], "phi3", systems=systems)
 
 
-def test_other_systems_join_under_their_own_names_when_asked():
-    others = {"m3d_lamed_linear", "med3dvlm", "radfm"}
-    assert set(found([METEOR])["model"]) == {"m3d_lamed"}
-    assert set(found([METEOR], others=True)["model"]) == {"m3d_lamed", *others}
-    assert set(found([METEOR], "med2e3-s0", others=True)["model"]) == {"m3d_lamed", *others}
-
-
-def test_a_row_that_is_called_as_another_system_does_not_take_its_figures():
-    mine = found([METEOR], "radfm-s0", systems={"radfm": "m3d_lamed"}, others=True)
-    assert list(where(mine, model="radfm")["value"]) == [0.1438]
-
-
 def test_the_ledger_is_the_same_beside_reported_rows():
-    assert ledger(with_reported(OURS, FIGURES, others=True), FIGURES) == ledger(OURS, FIGURES)
+    assert ledger(with_reported(OURS, FIGURES), FIGURES) == ledger(OURS, FIGURES)
 
 
 def test_the_file_tells_every_figure_and_every_other_line_as_before(tmp_path):
     write_tables(with_reported(OURS, FIGURES), tmp_path)
     lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     ours = OURS.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    assert "".join(line for line in lines if ",reported," not in line) == ours
-    again = where(pd.read_csv(tmp_path / "table.csv", keep_default_na=False), control=REPORTED)
+    assert (
+        "".join(line for line in lines if ",,reported," not in line and ',,"reported, ' not in line)
+        == ours
+    )
+    again = pd.read_csv(tmp_path / "table.csv", keep_default_na=False)
+    again = again[again["control"].isin(OF_PAPERS)]
     kept = ["task", "question_type", "metric", "protocol", "model", "signature", "n"]
     mine = reported().astype({"n": "string"}).fillna({"n": ""})
     assert again[kept].values.tolist() == mine[kept].values.tolist()
@@ -202,7 +199,6 @@ def test_a_terminal_shows_the_figures_and_the_number_of_our_records():
     assert "m3d_lamed, reported" in text and "report (n=10)" in text
 
 
-@pytest.mark.parametrize("others", [False, True])
-def test_a_reported_figure_has_no_verdict(others):
-    verdicts = [verdict_of(row) for row in reported(others=others).to_dict("records")]
+def test_a_reported_figure_has_no_verdict():
+    verdicts = [verdict_of(row) for row in reported().to_dict("records")]
     assert set(verdicts) == {""}

@@ -1,14 +1,12 @@
 """Is a likelihood with hidden slices the one of a study that never had them?"""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 from tiny_models import CLOSE, QUESTIONS, asked, make, volumes
 
 from tomovox.models.likelihood import answer_logprobs
-from tomovox.models.probing import SliceProbe, hide_in_input, scramble
+from tomovox.models.probing import SliceProbe, hide_in_input, hide_in_percept, scrambled
 from tomovox.schema import TomovoxError
 
 ANSWERS = [[20, 21, 1], [22, 1], [23, 24, 25, 1]]
@@ -64,10 +62,60 @@ def test_nothing_that_was_in_a_hidden_slice_of_the_input_is_left_but_its_mean(na
     np.testing.assert_allclose(probe(keep[None], "input"), found, atol=2e-4)
 
 
+# ---- hidden in the percept ---------------------------------------------------------------------
+
+
+def features_of(probe: SliceProbe, *shown: int) -> dict[str, torch.Tensor]:
+    """Return the percept of a study of which only these slices are shown."""
+    keep = torch.from_numpy(keeping(*shown)[None])
+    return hide_in_percept(probe.percept, probe.model.slice_features, keep).features
+
+
+def changed_slices(probe: SliceProbe, first: int) -> None:
+    """Give other features to a study's slices from `first` on, and nothing else."""
+    for name in probe.model.slice_features:
+        rows = probe.percept.features[name].clone()
+        rows[:, first:] = 3 * rows[:, first:].flip(1) + 1
+        probe.percept.features[name] = rows
+
+
+@both
+def test_a_hidden_slice_has_the_mean_features_of_the_shown_ones(name):
+    probe = probe_of(name)
+    for feature in probe.model.slice_features:
+        found, rows = features_of(probe, 1, 4)[feature], probe.percept.features[feature]
+        torch.testing.assert_close(found[0, 0], (rows[0, 1] + rows[0, 4]) / 2)
+        torch.testing.assert_close(found[0, [1, 4]], rows[0, [1, 4]])
+
+
+@both
+def test_where_no_slice_is_shown_none_has_features(name):
+    probe = probe_of(name)
+    for feature in probe.model.slice_features:
+        assert not features_of(probe)[feature].any()
+
+
+@both
+def test_nothing_that_was_in_the_features_of_a_hidden_slice_is_left(name):
+    probe, other = probe_of(name), probe_of(name)
+    keep = keeping(0, 1, 2)[None]
+    changed_slices(other, 3)
+    np.testing.assert_allclose(probe(keep), other(keep), atol=2e-4)
+
+
+@both
+def test_the_features_of_a_shown_slice_matter(name):
+    probe, other = probe_of(name), probe_of(name)
+    changed_slices(other, 3)
+    keep = keeping(0, 3)[None]
+    assert np.abs(probe(keep) - other(keep)).max() > 1e-4
+
+
 def test_a_slice_hidden_in_the_percept_still_speaks_through_the_3d_tokens():
-    probe = probe_of("med2e3")
+    probe, other = probe_of("med2e3"), probe_of("med2e3")
     none = keeping()[None]
-    assert np.abs(probe(none, "percept") - probe(none, "input")).max() > 1e-4
+    other.percept.features["tokens3d"] = -other.percept.features["tokens3d"]
+    assert np.abs(probe(none) - other(none)).max() > 1e-4
 
 
 def test_hidden_slices_of_the_input_hold_the_mean_of_the_volume():
@@ -91,17 +139,30 @@ def test_two_series_are_refused():
 @both
 def test_scrambled_weights_are_the_same_numbers_in_other_places(name):
     before, after = make(name), make(name)
-    scramble(after, seed=1)
-    changed = partial(changed_parts, before, after)
-    assert changed() == set(before.scoring_parts)
-    for part in before.scoring_parts:
-        pairs = zip(
-            before.get_submodule(part).parameters(),
-            after.get_submodule(part).parameters(),
-            strict=True,
-        )
-        for old, new in pairs:
-            torch.testing.assert_close(old.flatten().sort()[0], new.flatten().sort()[0])
+    with scrambled(after, seed=1):
+        assert changed_parts(before, after) == set(before.scoring_parts)
+        for part in before.scoring_parts:
+            pairs = zip(
+                before.get_submodule(part).parameters(),
+                after.get_submodule(part).parameters(),
+                strict=True,
+            )
+            for old, new in pairs:
+                torch.testing.assert_close(old.flatten().sort()[0], new.flatten().sort()[0])
+
+
+@both
+def test_scrambled_weights_are_put_back(name):
+    before, after = make(name), make(name)
+    with scrambled(after, seed=1):
+        pass
+    assert not changed_parts(before, after)
+
+
+def test_another_seed_scrambles_otherwise():
+    one, two = make("med2e3"), make("med2e3")
+    with scrambled(one, seed=1), scrambled(two, seed=2):
+        assert changed_parts(one, two)
 
 
 def changed_parts(before: torch.nn.Module, after: torch.nn.Module) -> set[str]:

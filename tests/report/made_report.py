@@ -2,15 +2,10 @@
 
 import numpy as np
 import pandas
+from hostile_text import HOSTILE
 
 from tomovox.report.content import Answer, Content, Figure, Sample, Scale
 from tomovox.sheets import Sheet
-
-HOSTILE = (
-    '</script><script>window.hacked = 1</script>" onerror="window.hacked = 2" '
-    '<img src=x onerror="window.hacked = 3">\'--><!--<script>é 中'
-)
-"""Text that would run in a page that takes it for markup."""
 
 SCALES = {
     "accuracy.standard": Scale("percent"),
@@ -68,7 +63,8 @@ def sample(place, volume=None, evidence=(3, 4), **values):
         **{"task": "vqa_closed", "question": f"Which plane is number {place}?"},
         **{"reference": "A. axial", "choices": ("axial", "oblique"), "answers": answers},
         **{"question_type": "plane" if place % 4 else "organ", "evidence": evidence},
-        "volume": f"v{place % 3}.npy" if volume is None else volume,
+        **{"volume": f"v{place % 3}.npy" if volume is None else volume, "series": 1},
+        "scope": "slice",
     }
     return Sample(**{**known, **values})
 

@@ -1,103 +1,20 @@
 """Does a page work in a real browser: by mouse, by keyboard, and whatever its texts say?"""
 
-import shutil
-from contextlib import ExitStack
-from functools import cache
-from urllib.parse import quote
-
 import pytest
-from made_report import DEPTH, HOSTILE, STEP, content, evil_content, sample
-from playwright.sync_api import expect, sync_playwright
+from hostile_text import HOSTILE
+from made_report import content, evil_content, sample, table, volume
+from playwright.sync_api import expect
+from seen_page import filters, listed, opened, rows, scores
 
-from tomovox.report.page import write_report
+from tomovox.analysis.attended import Attended
+from tomovox.analysis.figure_depth import depth_figure
+from tomovox.analysis.figures import write_figures
+from tomovox.report.drawings import figures_in
 
 pytestmark = pytest.mark.needs_chromium
 
-GREY = """canvas => {
-  const pen = new OffscreenCanvas(1, 1).getContext('2d');
-  pen.drawImage(canvas, -9, -9);
-  return pen.getImageData(0, 0, 1, 1).data[0];
-}"""
 UNNAMED = """() => [...document.querySelectorAll('input, select, button, canvas, svg[role]')]
   .filter(e => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).map(e => e.outerHTML)"""
-
-
-@pytest.fixture(scope="module")
-def launched():
-    """Return what starts one browser for all tests, once the first of them is not skipped."""
-    with ExitStack() as stack:
-
-        @cache
-        def launch():
-            driver = stack.enter_context(sync_playwright())
-            path = shutil.which("chromium")
-            # A container that runs tests as root has no sandbox to offer.
-            return driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-
-        yield launch
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """Return what writes the page of a comparison and returns its address."""
-
-    @cache
-    def write(make):
-        path = tmp_path_factory.mktemp("page") / "report.html"
-        write_report(path, make())
-        return path.as_uri()
-
-    return write
-
-
-@pytest.fixture
-def visit(present_or_skipped, launched, written):
-    """Return what opens a page; at the end it has said nothing and asked for nothing."""
-    said, pages, addresses = [], [], []
-
-    def open_page(make=content, address="", width=1280):
-        page = launched().new_page(viewport={"width": width, "height": 900})
-        pages.append(page)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url))
-        addresses.append(written(make))
-        page.goto(addresses[-1] + address)
-        page.wait_for_selector("html[data-ready]", state="attached")
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert [line for line in said if not line.startswith("data:image/")] == addresses
-
-
-def scores(page):
-    return page.get_by_role("group", name="Which scores are shown")
-
-
-def filters(page):
-    return page.get_by_role("search")
-
-
-def rows(page, title):
-    return page.get_by_role("region", name=title).locator("tbody tr")
-
-
-def listed(page):
-    return page.get_by_role("list", name="Samples").get_by_role("link")
-
-
-def opened(page):
-    listed(page).first.click()
-    page.wait_for_selector("canvas[data-slice]")
-    return page.get_by_role("article")
-
-
-def slices(page):
-    """Return the slice that is told and the one that is seen, both from 1."""
-    told = int(page.get_by_role("slider").input_value())
-    return told, round(page.locator("canvas").evaluate(GREY) / STEP) + 1
 
 
 # ---- the scores ------------------------------------------------------------------------------
@@ -180,95 +97,6 @@ def test_a_long_list_comes_in_pages(visit):
     expect(listed(page).first).to_contain_text("number 50?")
 
 
-# ---- one sample ------------------------------------------------------------------------------
-
-
-def test_a_sample_opens_by_keyboard_with_question_answers_and_scores(visit):
-    page = visit()
-    listed(page).nth(1).press("Enter")
-    article = page.get_by_role("article", name="vqa_closed/test/000001")
-    expect(article).to_contain_text("Which plane is number 1?")
-    expect(article.get_by_role("region", name="Answer of blind")).to_contain_text("✗ wrong")
-    assert article.get_by_role("list", name="Choices").get_by_role("listitem").count() == 2
-    article.get_by_text("All scores").click()
-    expect(article.get_by_role("rowheader", name="accuracy (%), m3d")).to_be_visible()
-
-
-def test_a_viewer_begins_at_the_evidence(visit):
-    page = visit()
-    opened(page)
-    assert slices(page) == (5, 5)
-    expect(page.locator("output")).to_have_text(f"Slice 5 of {DEPTH}, holds the answer")
-
-
-@pytest.mark.parametrize("widget", ["canvas", "input[type=range]"])
-def test_keys_move_through_the_slices(visit, widget):
-    page = visit()
-    opened(page)
-    seen = []
-    for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "End", "ArrowRight", "Home"):
-        page.locator(widget).press(key)
-        seen.append(slices(page))
-    assert seen == [(n, n) for n in (6, 7, 6, 5, DEPTH, DEPTH, 1)]
-
-
-def test_a_wheel_moves_one_slice_a_notch(visit):
-    page = visit()
-    opened(page)
-    page.locator("canvas").hover()
-    for step, expected in ((100, "6"), (100, "7"), (-100, "6")):
-        page.mouse.wheel(0, step)
-        expect(page.locator(f"canvas[data-slice='{expected}']")).to_be_visible()
-    assert slices(page) == (6, 6)
-
-
-def test_a_strip_tells_of_the_evidence_and_leads_to_a_slice(visit):
-    page = visit()
-    opened(page)
-    strip = page.get_by_role("img", name="Weights of the slices by med2e3")
-    told = "Most on 12 of 12. On the evidence 11.5 % (even: 16.7 %)."
-    assert told in strip.get_attribute("aria-label")
-    assert strip.locator(".bar").count() == DEPTH and strip.locator(".mark").count() == 2
-    box = strip.bounding_box()
-    strip.click(position={"x": box["width"] * 0.99, "y": 20})
-    assert slices(page) == (DEPTH, DEPTH)
-
-
-def test_a_volume_that_is_not_packed_is_told(visit):
-    page = visit()
-    listed(page).nth(2).click()
-    article = page.get_by_role("article", name="vqa_closed/test/000002")
-    expect(article).to_contain_text("Of 3 volumes the slices of 2 are in this page")
-    assert article.locator("canvas").count() == 0
-
-
-def test_the_address_of_a_page_may_name_a_sample(visit):
-    page = visit(address=f"#sample/{quote('vqa_closed/test/000110', safe='')}")
-    expect(page.get_by_role("article", name="vqa_closed/test/000110")).to_be_visible()
-    expect(page.locator("[aria-current]")).to_contain_text("number 110?")
-
-
-def test_an_address_of_no_sample_is_an_ordinary_page(visit):
-    expect(visit(address="#sample/%E0%A4%A").get_by_text("Choose a sample.")).to_be_visible()
-
-
-def test_previous_and_next_follow_the_list(visit):
-    page = visit()
-    filters(page).get_by_label("Question type").select_option("organ")
-    expect(page.get_by_role("status")).to_contain_text("of 30 samples")
-    opened(page)
-    page.get_by_role("button", name="Next", exact=True).press("Enter")
-    expect(page.get_by_role("heading", name="vqa_closed/test/000004")).to_be_focused()
-
-
-def test_a_sample_that_left_the_list_has_no_neighbours(visit):
-    page = visit()
-    opened(page)
-    expect(page.get_by_role("button", name="Next", exact=True)).to_be_enabled()
-    filters(page).get_by_label("Question type").select_option("plane")
-    expect(page.get_by_role("button", name="Next", exact=True)).to_be_disabled()
-
-
 # ---- the whole page --------------------------------------------------------------------------
 
 
@@ -288,6 +116,62 @@ def test_every_control_and_drawing_has_a_name(visit):
     page = visit()
     opened(page)
     assert page.evaluate(UNNAMED) == []
+
+
+def few():
+    """Return a page of one sample: few controls."""
+    return content(1, table=table().query("task == 'report'"), volumes=[("v0.npy", volume())])
+
+
+CONTROLS = """() => {
+  const wanted = 'a[href], button:enabled, input, select, summary, [tabindex="0"]';
+  window.controls = [...document.querySelectorAll(wanted)].filter(e => e.checkVisibility());
+  return window.controls.length;
+}"""
+FOCUSED = """() => {
+  const outline = getComputedStyle(document.activeElement).outlineStyle;
+  return [window.controls.indexOf(document.activeElement), outline];
+}"""
+
+
+def test_tab_walks_through_every_control_once_and_shows_where_it_is(visit):
+    page = visit(few, "#sample/0")
+    page.wait_for_selector("canvas[data-slice]")
+    walked = []
+    for _ in range(count := page.evaluate(CONTROLS)):
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate(FOCUSED))
+    assert count > 20 and [place for place, _ in walked] == list(range(count))
+    assert "none" not in [outline for _, outline in walked]
+
+
+def background(element):
+    return element.evaluate("element => getComputedStyle(element).backgroundColor")
+
+
+def test_a_dark_page_is_dark_and_keeps_its_drawings_on_white(visit):
+    page = visit()
+    page.emulate_media(color_scheme="dark")
+    assert background(page.locator("body")) == "rgb(20, 24, 28)"
+    assert background(page.locator("tbody th").first) == "rgb(20, 24, 28)"
+    assert background(page.get_by_role("img", name="Figure 1")) == "rgb(255, 255, 255)"
+    color = page.locator("body").evaluate("body => getComputedStyle(body).color")
+    assert color == "rgb(228, 232, 236)"
+
+
+def test_a_drawing_of_attention_is_seen(visit, tmp_path):
+    looked = [
+        Attended(
+            *(f"vqa_open/test/{case}", str(case), f"{case}.npy", "vqa_open", "organ", "Which?"),
+            *("axial", "", (0.1, 0.2, 0.3, 0.4), (2 + case % 2,), "slice"),
+        )
+        for case in range(12)
+    ]
+    write_figures(tmp_path, {"depth": depth_figure({"med2e3": looked})})
+    figures = figures_in(tmp_path)
+    image = visit(lambda: content(figures=figures)).get_by_role("img", name="Figure 1")
+    image.scroll_into_view_if_needed()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
 
 
 def test_a_narrow_page_does_not_scroll_sideways(visit):

@@ -6,11 +6,12 @@ import json
 import re
 
 import numpy as np
-from made_report import content, evil_content, row, sample, table
+import pytest
+from made_report import DEPTH, content, evil_content, row, sample, table
 
 from tomovox.report.content import Answer
 from tomovox.report.mosaics import packed_volumes
-from tomovox.report.packing import CHUNK, blocks_of, in_order, packed
+from tomovox.report.packing import CHUNK, blocks_of, in_order, packed, sample_blocks
 
 BLOCK = re.compile(r'<script type="application/octet-stream" id="([a-z0-9-]+)">([^<]*)</script>')
 
@@ -21,7 +22,9 @@ def unpacked(text):
 
 def blocks(made):
     known = {sample.volume for sample in made.samples}
-    parts = [BLOCK.fullmatch(part) for part in blocks_of(made, packed_volumes(made.volumes, known))]
+    volumes, _ = packed_volumes(made.volumes, known, 10**6)
+    there = [*blocks_of(made, volumes), *sample_blocks(made)]
+    parts = [BLOCK.fullmatch(part) for part in there]
     return dict(part.groups() for part in parts)
 
 
@@ -63,6 +66,25 @@ def test_what_is_no_number_is_null():
     made = content(2, table=table([row("blind", "none", "new.m3d", "report", "all", np.inf)]))
     found = unpacked(blocks(made)["content"])["table"]
     assert found["value"][-1] is None and found["difference"][0] is None
+
+
+def values(*given):
+    """Return what a page has of so many values of a table."""
+    rows = [row("blind", "none", "new.m3d", "report", "all", value) for value in given]
+    return unpacked(blocks(content(2, table=table(rows)))["content"])["table"]["value"][
+        -len(given) :
+    ]
+
+
+def test_what_differs_past_six_digits_is_the_same_table():
+    assert values(0.75821834, -1e-9) == values(0.75821835, 1e-9) == [0.758218, 0]
+
+
+@pytest.mark.parametrize("series", [0, 1, 2])
+def test_weights_are_shown_of_one_series_alone(series):
+    found = blocks(content(samples=[sample(0, series=series)], volumes=()))
+    shown = unpacked(found["samples-0"])[0]["answers"][1]["weights"]
+    assert len(shown) == (DEPTH if series == 1 else 0)
 
 
 def test_a_metric_without_a_scale_has_a_place_behind_the_known_ones():

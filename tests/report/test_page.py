@@ -3,13 +3,18 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
 
+import numpy as np
 import pytest
-from made_report import HOSTILE, content, evil_content
+from hostile_text import HOSTILE
+from made_report import content, evil_content, sample
 
+from tomovox.report import mosaics, page
+from tomovox.report.content import Answer
 from tomovox.report.page import SCRIPTS, page_of, write_report
 from tomovox.schema import TomovoxError
 
@@ -110,6 +115,38 @@ def test_a_section_without_content_has_no_link():
 
 def test_the_page_says_how_many_volumes_it_shows():
     assert "Slices of 2 of 3 volumes are packed" in page_of(content())
+
+
+def test_a_page_without_room_for_all_volumes_says_so(monkeypatch):
+    monkeypatch.setattr(page, "MOST_BYTES", 1)
+    told = "Slices of 0 of 3 volumes are packed in this page. More would make it too large."
+    assert told in page_of(content())
+
+
+def test_five_thousand_samples_and_fifty_volumes_stay_below_25_megabytes(monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (32, 256, 256), dtype=np.uint8)
+    once = mosaics.packed_volume("", noise)  # all volumes are alike: packing each takes seconds
+    monkeypatch.setattr(mosaics, "packed_volume", lambda path, _: replace(once, path=path))
+    weights = np.random.default_rng(1).dirichlet(np.ones(32), (5000, 3))
+    samples = [
+        sample(
+            place,
+            volume=f"{place % 50}.npy",
+            answers={
+                model: Answer(noise[place % 32].tobytes().hex()[:600], {}, tuple(mine))
+                for model, mine in zip("abc", weights[place], strict=True)
+            },
+        )
+        for place in range(5000)
+    ]
+    volumes = ((f"{place}.npy", noise) for place in range(50))
+    assert 20e6 < len(page_of(content(samples=samples, volumes=volumes))) < 25e6
+
+
+def test_a_figure_is_named_by_its_number_and_told_by_its_caption(made):
+    (image,) = (each for each in made.all("img"))
+    assert image["alt"] == "Figure 1"
+    assert made.texts["figcaption"] == ["Figure 1. Mean weights"]
 
 
 def test_every_shipped_script_is_in_the_page():

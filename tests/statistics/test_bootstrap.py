@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from clustered_records import CASES, METRICS, answers, metric_of, records, sizes_of
+from clustered_records import CASES, METRICS, answers, metric_of, records, rivals, sizes_of
 
+from tomovox.metrics.bleu import bleu_of_rows
 from tomovox.statistics import clusters
-from tomovox.statistics.bootstrap import draws, interval, standard_error
-from tomovox.statistics.clusters import mean_of
+from tomovox.statistics.bootstrap import draws, interval, shared_draws, standard_error
+from tomovox.statistics.clusters import Rank, macro_of, mean_of, pooled
+from tomovox.statistics.paired import difference
 
 
 def test_every_draw_has_as_many_cases_as_there_are():
@@ -104,6 +106,50 @@ def coverage(studies: int, by_case: bool) -> float:
 
 def test_intervals_by_case_hold_the_truth_as_often_as_they_say():
     assert 0.93 <= coverage(2000, by_case=True) <= 0.97
+
+
+def of_many(kind: str, values: np.ndarray, case_index: np.ndarray):
+    """Return a metric over 100 cases; for BLEU a record has nine n-grams, and hits by its value."""
+    if kind == "mean":
+        return mean_of(values, case_index, 100)
+    if kind == "macro":
+        return macro_of(values, case_index, np.arange(len(values)) % 3, 100, kinds=3)
+    if kind == "median":
+        return Rank(values, case_index, 100)
+    rows = np.zeros((len(values), 10))
+    rows[:, :4], rows[:, 4:8], rows[:, 8:] = 8 * values[:, None] + 1, 9, 9
+    return pooled(rows, case_index, 100, bleu_of_rows)
+
+
+@pytest.mark.parametrize("kind", ["macro", "median", "bleu"])
+def test_intervals_of_other_metrics_hold_the_truth_as_often_as_they_say(kind):
+    """Right or wrong half of the time; a median needs values that are not two."""
+    generator, shared, held = np.random.default_rng(0), draws(100, 400, 1), 0
+    truth = {"macro": 0.5, "median": 0.0, "bleu": 5 / 9}[kind]
+    for _ in range(500):
+        case_index = sizes_of(generator, 100)
+        values = answers(generator, case_index)
+        if kind == "median":
+            values = rivals(generator, case_index)[0]
+        low, high = interval(of_many(kind, values, case_index).replicates(shared))
+        held += low <= truth <= high
+    assert 0.92 <= held / 500 <= 0.98
+
+
+def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say():
+    generator, shared, held = np.random.default_rng(0), draws(100, 400, 1), 0
+    for _ in range(1000):
+        case_index = sizes_of(generator, 100)
+        a, b = (mean_of(each, case_index, 100) for each in rivals(generator, case_index))
+        found = difference(a, b, shared)
+        held += found.lo <= 0 <= found.hi
+    assert 0.93 <= held / 1000 <= 0.97
+
+
+def test_shared_draws_are_the_draws_and_cannot_be_written_to():
+    found = shared_draws(7, 50, 3)
+    np.testing.assert_array_equal(found, draws(7, 50, 3))
+    assert found is shared_draws(7, 50, 3) and not found.flags.writeable
 
 
 def test_intervals_by_record_would_promise_too_much():

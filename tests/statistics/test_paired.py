@@ -111,9 +111,11 @@ def p_of_studies(comparisons: int, cases: int, gap: float) -> np.ndarray:
 
 
 def test_equal_models_differ_in_one_of_twenty_families_of_ten():
-    families = p_of_studies(4000, cases=20, gap=0.0).reshape(-1, 10)
-    false = np.mean([holm(p).min() <= 0.05 for p in families])
-    assert 0.03 <= false <= 0.07
+    """A rate of 7 % would pass in one of a hundred series."""
+    p = p_of_studies(6000, cases=20, gap=0.0)
+    false = np.mean([holm(family).min() <= 0.05 for family in p.reshape(-1, 10)])
+    assert 0.035 <= false <= 0.065
+    assert 0.045 <= np.mean(p <= 0.05) <= 0.055
 
 
 def test_better_models_are_found_among_ten_comparisons():

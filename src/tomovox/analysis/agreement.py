@@ -26,7 +26,7 @@ from tomovox.schema import TomovoxError
 from tomovox.statistics.clusters import mean_of
 from tomovox.statistics.paired import permutation_p
 
-SHUFFLED = "shuffled"
+OTHER_CASE = "other_case"
 """Baseline: the other seed's scores of other cases' records of the same task and type."""
 
 
@@ -65,8 +65,8 @@ AGREEMENT: Mapping[str, Agreement] = {
 def agreement_rows(seeds: Mapping[int, Iterable[Attended]]) -> list[Row]:
     """Return how alike the seeds of one model look at the same record, mean over pairs of seeds.
 
-    Against `shuffled`: what pairs of records of one task and type, but of different cases, have in
-    common anyway. No rows for one seed. TomovoxError when seeds answered different records.
+    Against `other_case`: what pairs of records of one task and type, but of different cases, have
+    in common anyway. No rows for one seed. TomovoxError when seeds answered different records.
     """
     if len(seeds) < 2:
         return []
@@ -82,7 +82,7 @@ def agreement_rows(seeds: Mapping[int, Iterable[Attended]]) -> list[Row]:
         own = np.mean([likeness(a, b) for a, b in two], axis=0)
         crossed = [likeness(a[left], b[right]) + likeness(b[left], a[right]) for a, b in two]
         others = np.mean(crossed, axis=0) / 2
-        for group in parts(records, scans=False):
+        for group in parts(records):
             found.append(_row(name, records, group, own, others, left, right))
     return found
 
@@ -96,17 +96,17 @@ def _row(
     left: Int[np.ndarray, "q"],
     right: Int[np.ndarray, "q"],
 ) -> Row:
-    """Return the row of a group, beside the baseline where every record has a partner."""
+    """Return the row of a group, beside the baseline where all records have a partner in it."""
     mean = mean_of(own[found.places], found.case_index, found.cases)
-    if (degrees(left, right, len(records))[found.places] == 0).any():
+    inside = np.isin(left, found.places) & np.isin(right, found.places)
+    if (degrees(left[inside], right[inside], len(records))[found.places] == 0).any():
         return row(statistic, found, mean)
-    inside = np.isin(left, found.places)
     a, b = (np.searchsorted(found.places, each[inside]) for each in (left, right))
     base = pair_mean(others[inside], a, b, found.case_index, found.cases)
     by_record = record_means(others[inside], a, b, len(found.places))
     swapped = mean_of(by_record, found.case_index, found.cases)
     p = permutation_p(mean, swapped, SWAPS, SEED)
-    return row(statistic, found, mean, SHUFFLED, base, p)
+    return row(statistic, found, mean, OTHER_CASE, base, p)
 
 
 def _same_records(runs: Mapping[int, Sequence[Attended]]) -> Sequence[Attended]:

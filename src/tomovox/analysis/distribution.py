@@ -59,15 +59,22 @@ DISTRIBUTION: Mapping[str, Statistic] = {
 }
 """Name in column `statistic` -> the number it makes of each row of scores."""
 
+EITHER_SIDE = frozenset(("centre", "spread"))
+"""The statistics that uniform scores do not bound: only these can be tested against them."""
+
 
 def distribution_rows(records: Iterable[Attended]) -> list[Row]:
-    """Return every statistic of one run's scores against uniform scores of the same volumes."""
+    """Return every statistic of one run's scores against uniform scores of the same volumes.
+
+    Nothing is flatter than uniform: where that alone decides the sign, there is no p.
+    """
     ordered = in_order(records)
     found = stacks(ordered)
     flat = uniform(ordered, found)
     measures = []
     for name, of in DISTRIBUTION.items():
-        measures.append(Measure(name, _each(found, of), {"uniform": _each(flat, of)}))
+        known = {"uniform": _each(flat, of)}
+        measures.append(Measure(name, _each(found, of), known, tested=name in EITHER_SIDE))
     return list(mean_rows(measures, parts(ordered)))
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float
 
 from tomovox.analysis.agreement import spearman
-from tomovox.analysis.attended import Attended, in_order
 from tomovox.analysis.hiding import CENTRE, RANDOM, SCORES, Trial
 from tomovox.analysis.rows import Measure, Row, mean_rows, parts
 
@@ -61,7 +60,8 @@ def faithfulness_rows(trials: Iterable[Trial], where: str) -> list[Row]:
     """Return what hiding slices by their scores does, against random and centre order, paired.
 
     `effect_correlation` is the rank correlation of a slice's score and of what hiding it alone
-    costs. `where` the slices were hidden, percept or input, stands in the rows' `hidden`.
+    costs, against none at all and against that of a Gaussian about the centre. `where` the slices
+    were hidden, percept or input, stands in the rows' `hidden`.
     """
     ordered = sorted(trials, key=lambda trial: trial.attended.id)
     if not ordered:
@@ -70,27 +70,12 @@ def faithfulness_rows(trials: Iterable[Trial], where: str) -> list[Row]:
         Measure(name, _values(ordered, effect, SCORES), _baselines(ordered, effect))
         for name, effect in EFFECTS.items()
     ]
-    correlations = np.array([_effect_correlation(trial) for trial in ordered])
-    measures.append(Measure("effect_correlation", correlations, _chance(correlations)))
+    correlations = np.array([_effect_correlation(t, t.attended.scores) for t in ordered])
+    priors = np.array([_effect_correlation(t, _centred(len(t.without))) for t in ordered])
+    known = {CHANCE: np.zeros_like(correlations), CENTRE: priors}
+    measures.append(Measure("effect_correlation", correlations, known))
     records = [trial.attended for trial in ordered]
     return [replace(row, hidden=where) for row in mean_rows(measures, parts(records))]
-
-
-def scrambled_rows(
-    records: Iterable[Attended], scrambled: Mapping[str, Sequence[float]]
-) -> list[Row]:
-    """Return how alike the scores are to those of a model whose scoring weights are scrambled.
-
-    A correlation near 1 means that nothing learned decides them. Source: Adebayo et al., Sanity
-    Checks for Saliency Maps (NeurIPS 2018). Only the records in `scrambled` count.
-    """
-    chosen = [record for record in in_order(records) if record.id in scrambled]
-    if not chosen:
-        return []
-    pairs = [(np.array([r.scores]), np.array([scrambled[r.id]])) for r in chosen]
-    values = np.array([float(spearman(*pair)[0]) for pair in pairs])
-    measure = Measure("scrambled_correlation", values, _chance(values))
-    return list(mean_rows([measure], parts(chosen, scans=False)))
 
 
 def _values(trials: Sequence[Trial], effect: Effect, order: str) -> Float[np.ndarray, "m"]:
@@ -101,10 +86,11 @@ def _baselines(trials: Sequence[Trial], effect: Effect) -> dict[str, Float[np.nd
     return {order: _values(trials, effect, order) for order in (RANDOM, CENTRE)}
 
 
-def _chance(values: Float[np.ndarray, "m"]) -> dict[str, Float[np.ndarray, "m"]]:
-    return {CHANCE: np.zeros_like(values)}
-
-
-def _effect_correlation(trial: Trial) -> float:
+def _effect_correlation(trial: Trial, scores: Sequence[float]) -> float:
     lost = trial.full - trial.without
-    return float(spearman(np.array([trial.attended.scores]), lost[None])[0])
+    return float(spearman(np.array([scores]), lost[None])[0])
+
+
+def _centred(n: int) -> list[float]:
+    """Return what ranks slices as a Gaussian about the centre does."""
+    return [-abs(place - (n - 1) / 2) for place in range(n)]

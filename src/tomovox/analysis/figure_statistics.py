@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
+from tomovox.analysis.claims import SIGNIFICANT
 from tomovox.analysis.figure_style import (
     BLACK,
     PALE,
@@ -39,11 +40,10 @@ AXES: Mapping[str, str] = {
 }
 """Statistic of localisation -> what its axis says."""
 
-BASELINE_MARKERS = {"uniform": "|", "gaussian": "x", "random": "+", "area": "d"}
+BASELINE_MARKERS = {
+    **{"uniform": "|", "gaussian": "x", "random": "+", "area": "d", "other_question": "s"}
+}
 BASELINE: dict[str, Any] = {"color": BLACK, "ls": "", "ms": 6, "mew": 1.0, "mfc": "none"}
-
-LEVEL = 0.05
-"""A divergence whose adjusted p is below this is marked."""
 
 LANE, WIDTH = 0.17, 2.2
 """Inches: the height of one dot's lane, and the width of a panel beside its names."""
@@ -62,7 +62,7 @@ def localisation_figure(frame: pandas.DataFrame) -> Figure | None:
     rows = _rows(frame, list(AXES))
     if rows.empty:
         return None
-    runs = sorted({(m, int(seed)) for m, seed in zip(rows["model"], rows["seed"], strict=True)})
+    runs = _runs(rows)
     groups = _groups(rows)
     look = looks(model for model, _ in runs)
     height = LANE * (len(runs) + 1) * len(groups)
@@ -99,20 +99,22 @@ def type_figure(frame: pandas.DataFrame) -> Figure | None:
     rows = rows[rows["question_type"] != ALL]
     if rows.empty:
         return None
+    rows = rows.assign(seed=rows["seed"].astype(float))
     maps = list(rows.groupby(["task", "model", "seed"], dropna=False))
     sides = [len(_kinds_of(group["question_type"])) - 1 for _, group in maps]
     side = max(LEAST, CELL * max(sides))
-    runs = len(set(zip(rows["model"], rows["seed"], strict=True)))
+    runs = len(_runs(rows))
     norm = Normalize(0, float(rows["value"].max()) * 1000)
     with style():
         figure, grid = panels(len(maps), min(runs, COLUMNS), (side + 1.0, side + 0.9))
         for axes, ((task, model, seed), group) in zip(grid, maps, strict=True):
             image = _draw_divergences(axes, group, norm)
-            axes.set_title(f"{plain(model, 18)}, seed {seed:g}\n{plain(task, 24)}")
+            named = plain(model, 18) + (f", seed {seed:g}" if seed == seed else "")
+            axes.set_title(f"{named}\n{plain(task, 24)}")
         figure.colorbar(
             image, ax=grid, label="Jensen-Shannon divergence (10⁻³ bits)", aspect=40, shrink=0.8
         )
-        figure.supxlabel(f"* adjusted p < {LEVEL:g}, types permuted within each volume")
+        figure.supxlabel(f"* adjusted p < {SIGNIFICANT:g}, types permuted within each volume")
     return figure
 
 
@@ -123,6 +125,12 @@ def _rows(frame: pandas.DataFrame, statistics: Sequence[str]) -> pandas.DataFram
         # "" is read from a file as nan.
         chosen &= frame[name].isna() | (frame[name] == "")
     return frame[chosen]
+
+
+def _runs(rows: pandas.DataFrame) -> list[tuple[str, int]]:
+    """Return each model and seed, in order; a run without a seed has -1."""
+    seeds = rows["seed"].fillna(-1).astype(int)
+    return sorted(set(zip(rows["model"], seeds, strict=True)))
 
 
 def _groups(rows: pandas.DataFrame) -> list[tuple[str, str]]:
@@ -144,7 +152,7 @@ def _draw_group(
 ) -> None:
     """Draw one task and question type: a lane for each run from `top` down, then the baselines."""
     for lane, (model, seed) in enumerate(runs):
-        mine = rows[(rows["model"] == model) & (rows["seed"] == seed)]
+        mine = rows[(rows["model"] == model) & (rows["seed"].fillna(-1) == seed)]
         if mine.empty:
             continue
         one, each = mine.iloc[0], look[model]
@@ -181,7 +189,7 @@ def _draw_divergences(axes: Axes, rows: pandas.DataFrame, norm: Normalize) -> Ax
         value = row["value"] * 1000
         cells[line - 1, column] = value
         dark = norm(value) < 0.5
-        star = "*" if row["p_adjusted"] < LEVEL else ""
+        star = "*" if row["p_adjusted"] < SIGNIFICANT else ""
         axes.text(
             column, line - 1, f"{value:.2g}{star}", ha="center", va="center", fontsize=8,
             color="white" if dark else BLACK,

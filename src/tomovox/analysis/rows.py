@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from tomovox.analysis.attended import Attended
-from tomovox.analysis.divergence import PairMean
 from tomovox.statistics.bootstrap import draws, interval
-from tomovox.statistics.clusters import Additive, index_of, mean_of
+from tomovox.statistics.clusters import index_of, mean_of
 from tomovox.statistics.paired import permutation_p
 
 ALL = "all"
@@ -25,6 +24,9 @@ ALL = "all"
 
 LEAST_CASES = 10
 """A plane or a phase of fewer cases has no rows: their interval would say nothing."""
+
+FEWEST = 2
+"""Of fewer cases there is no interval: all draws would be alike, and seem certain."""
 
 DRAWS, SWAPS, SEED = 2000, 2000, 0
 """Draws of an interval and swaps of a test. The smallest p is 1 in 2001: corrected over the about
@@ -44,7 +46,8 @@ class Group(NamedTuple):
 class Row:
     """A statistic of one run: what the columns of the table mean.
 
-    `value` has the 95 % interval `lo` to `hi`, over `n` records of `cases` cases. `against` names a
+    `value` has the 95 % interval `lo` to `hi`, over `n` records of `cases` cases; of fewer than
+    FEWEST cases all intervals are nan. `against` names a
     baseline, "" where there is none; `baseline` is what it scores on the same records, and
     `difference` is value - baseline with its paired interval. `p` is that of no difference.
     `hidden` says where slices were hidden to measure this, "" where none were.
@@ -69,8 +72,15 @@ class Row:
     hidden: str = ""
 
 
-Metric = Additive | PairMean
-"""A number of cases that can be drawn again."""
+@runtime_checkable
+class Metric(Protocol):
+    """A number of cases that can be drawn again."""
+
+    def point(self) -> float:
+        """Return the number of all cases."""
+
+    def replicates(self, weights: Int[np.ndarray, "r c"]) -> Float[np.ndarray, "r"]:
+        """Return the number of each draw."""
 
 
 class Part(NamedTuple):
@@ -83,19 +93,23 @@ class Part(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A statistic: one number a record, and what each baseline has for the same records."""
+    """A statistic: one number a record, and what each baseline has for the same records.
+
+    It is not `tested` where the sign of the difference is known before anything is measured.
+    """
 
     statistic: str
     values: Float[np.ndarray, "m"]
     baselines: Mapping[str, Float[np.ndarray, "m"]]
+    tested: bool = True
 
 
-def parts(records: Sequence[Attended], scans: bool = True) -> Iterator[Part]:
-    """Yield each task, each of its question types and, with `scans`, each plane and phase."""
+def parts(records: Sequence[Attended]) -> Iterator[Part]:
+    """Yield each task, its question types, and its planes and phases of LEAST_CASES cases."""
     tasks = np.array([record.task for record in records])
     kinds = {
         name: np.array([getattr(record, name) for record in records])
-        for name in ("question_type", *(("plane", "phase") if scans else ()))
+        for name in ("question_type", "plane", "phase")
     }
     for task in sorted(set(tasks)):
         yield part(records, Group(task), np.flatnonzero(tasks == task))
@@ -122,7 +136,7 @@ def mean_rows(measures: Sequence[Measure], groups: Iterable[Part]) -> Iterator[R
                 yield row(measure.statistic, found, mean)
             for name, values in measure.baselines.items():
                 base = mean_of(values[found.places], found.case_index, found.cases)
-                p = permutation_p(mean, base, SWAPS, SEED)
+                p = permutation_p(mean, base, SWAPS, SEED) if measure.tested else float("nan")
                 yield row(measure.statistic, found, mean, name, base, p)
 
 
@@ -138,18 +152,20 @@ def row(
 
     A baseline that is a number is not drawn: the difference has no interval then.
     """
-    weights, value = draws_of(found.cases), metric.point()
-    drawn = metric.replicates(weights)
-    if isinstance(baseline, Additive | PairMean):
-        base = baseline.point()
-        low, high = interval(drawn - baseline.replicates(weights))
-    else:
-        base, low, high = baseline, float("nan"), float("nan")
+    nothing = float("nan"), float("nan")
+    ends, (low, high) = nothing, nothing
+    value, base = metric.point(), baseline if isinstance(baseline, float) else baseline.point()
+    if found.cases >= FEWEST:
+        weights = draws_of(found.cases)
+        drawn = metric.replicates(weights)
+        ends = interval(drawn)
+        if not isinstance(baseline, float):
+            low, high = interval(drawn - baseline.replicates(weights))
     return Row(
         statistic,
         *found.group,
         value,
-        *interval(drawn),
+        *ends,
         against=against,
         baseline=base,
         difference=value - base,

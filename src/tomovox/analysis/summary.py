@@ -6,9 +6,26 @@ Sheets show all question types together; attention.csv has each, every plane and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tomovox.analysis.claims import (
+    ALIKE,
+    BITS,
+    CLAIMS,
+    HEADLINES,
+    HOW_COMPARED,
+    HOW_FLAT,
+    HOW_PARTED,
+    HOW_SCRAMBLED,
+    HOW_SEEDED,
+    HOW_SHIFTED,
+    HOW_TYPED,
+    NO_DIFFERENCE,
+    SIGNIFICANT,
+    WORDS,
+    Claim,
+)
 from tomovox.analysis.rows import ALL
 from tomovox.analysis.table import Run
 from tomovox.schema import Task
@@ -16,104 +33,6 @@ from tomovox.sheets import BELOW, Sheet
 
 if TYPE_CHECKING:
     import pandas
-
-SIGNIFICANT = 0.05
-"""An adjusted p below this is a difference."""
-
-WORDS = {
-    "uniform": "uniform",
-    "gaussian": "the centre prior",
-    "area": "the area prior",
-    "random": "random",
-    "centre": "the centre",
-    "chance": "chance",
-    "shuffled": "shuffled",
-}
-"""Name in column `against` -> how a verdict calls it."""
-
-BITS = ".2g"
-"""Divergences of flat scores are small: they are shown to two digits wherever these stand."""
-
-NO_DIFFERENCE = "no difference found"
-
-HOW_COMPARED = (
-    "Below a value stands what each baseline scores on the same records, and the difference to it. "
-    "95 % intervals from a bootstrap over cases; p from swaps by case, corrected over all groups "
-    f'of a statistic; "{NO_DIFFERENCE}" is a p of 0.05 or more.'
-)
-HOW_FLAT = (
-    "Effective slices are exp(entropy): over how many slices uniform scores would be as flat. They "
-    "stand beside the number of slices."
-)
-HOW_SHIFTED = (
-    "Jensen-Shannon divergence, 0 to 1 bit: other_question between questions of a task about one "
-    "volume, other_volume between volumes asked one question."
-)
-HOW_TYPED = (
-    "type_shift is the divergence between the mean scores of question types; shuffled is what it "
-    "is when types are permuted within volumes."
-)
-HOW_SCRAMBLED = (
-    "Rank correlation with the scores of the model whose scoring weights are scrambled: 1 means "
-    "that nothing learned decides them."
-)
-HOW_SEEDED = "Rank correlation between seeds, beside that of other cases of the same question type."
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What is asked of a model per task, and the statistics that answer it, larger is better."""
-
-    question: str
-    statistics: tuple[str, ...]
-    baselines: tuple[str, ...]
-    told: tuple[str, ...]
-    hidden: str = ""
-
-
-LOCAL = Claim(
-    "does it find the slices that hold the answer?",
-    ("evidence_mass", "pointing_hit"),
-    ("uniform", "gaussian", "area"),
-    (
-        "evidence_mass is the share of the scores on slices that hold the answer, pointing_hit how "
-        "often the highest is; gaussian is a prior about the centre, area where the evidence of "
-        "other cases lies. Only questions whose evidence is local count.",
-    ),
-)
-_ORDERED = ("top_hidden", "deletion_auc", "insertion_auc", "effect_correlation")
-_BASELINES = ("random", "centre", "chance")
-_COSTS = (
-    "What hiding costs the model's own answer, in nats: its 3 top slices (top_hidden), one after "
-    "the other (deletion_auc), and what showing them gains (insertion_auc), against slices in "
-    "random order and from the centre; effect_correlation ranks scores against the cost of each "
-    "slice alone."
-)
-PERCEPT = Claim(
-    "slices hidden in the percept: do high scores matter more?",
-    _ORDERED,
-    _BASELINES,
-    (_COSTS, "Hidden in the percept, a slice still speaks through what else saw it (3D tokens)."),
-    "percept",
-)
-INPUT = Claim(
-    "slices hidden in the input: do high scores matter more?",
-    _ORDERED,
-    _BASELINES,
-    (_COSTS, "Hidden in the input, a slice is gone before anything perceives it."),
-    "input",
-)
-CLAIMS = (LOCAL, PERCEPT, INPUT)
-
-HEADLINES = frozenset(
-    (
-        *LOCAL.statistics,
-        *_ORDERED,
-        *("effective_slices", "type_shift", "other_question", "other_volume"),
-        "scrambled_correlation",
-    )
-)
-"""The statistics that a run's page shows."""
 
 Place = tuple[Run, str]
 """A run and a task: a line of the sheets over all tasks."""
@@ -129,7 +48,10 @@ def attention_sheets(frame: pandas.DataFrame, told: Sequence[str] = ()) -> list[
     whether seeds agree. A sheet without rows is left out.
     """
     table = _Table(frame)
-    sheets = [_claimed(table, task, claim) for task in table.tasks for claim in CLAIMS]
+    sheets = []
+    for task in table.tasks:
+        sheets += [_claimed(table, task, claim) for claim in CLAIMS]
+        sheets.append(_parted(table, task))
     sheets += [of(table) for of in (_flat, _typed, _shifted, _scrambled, _seeded)]
     sheets = [sheet for sheet in sheets if sheet.rows]
     return [replace(sheets[0], told=(*sheets[0].told, *told)), *sheets[1:]] if sheets else []
@@ -172,6 +94,7 @@ class _Table:
     """The rows of a table of attention about all question types, planes and phases together."""
 
     def __init__(self, frame: pandas.DataFrame) -> None:
+        self.frame = frame
         whole = frame[(frame["plane"] == "") & (frame["phase"] == "")]
         self.tasks = [str(task) for task in Task if str(task) in set(whole["task"])]
         seeds = [None if unknown else int(seed) for seed, unknown in _seeds(whole)]
@@ -192,6 +115,21 @@ class _Table:
     ) -> dict[str, Any] | None:
         (model, seed), task = place
         return self.cells.get((model, str(seed), task, statistic, hidden, against))
+
+    def parted(self, run: Run, task: str, statistic: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return the rows of a statistic by question type, plane or phase, and by baseline."""
+        model, seed = run
+        frame = self.frame
+        mine = frame[(frame["model"] == model) & (frame["statistic"] == statistic)]
+        mine = mine[
+            (mine["task"] == task) & (mine["seed"].fillna(-1) == (-1 if seed is None else seed))
+        ]
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for column in ("question_type", "plane", "phase"):
+            parted = mine[~mine[column].isin(("", ALL))]
+            for row in parted.to_dict("records"):
+                found.setdefault(row[column], {})[row["against"]] = row
+        return found
 
     def places(self) -> list[Place]:
         return [(run, task) for run in self.runs for task in self.tasks]
@@ -220,10 +158,33 @@ def _claimed(table: _Table, task: str, claim: Claim) -> Sheet:
             if compared:
                 rows.append((table.label(run), statistic, _value(compared[0]), "", ""))
             for cell in compared:
-                name, base = BELOW + cell["against"], f"{cell['baseline']:.3f}"
+                # Of a baseline that some records lack, the value is not the one above.
+                fewer = cell["n"] < compared[0]["n"]
+                name = BELOW + cell["against"] + (f" ({cell['n']} records)" if fewer else "")
+                base = f"{cell['baseline']:.3f}"
                 rows.append((name, "", base, _difference(cell), verdict_of(cell)))
     heads = ("model", "metric", "value [95 %]", "difference [95 %]", "verdict")
     return Sheet(f"{task}: {claim.question}", heads, tuple(rows), task, (*claim.told, HOW_COMPARED))
+
+
+def _parted(table: _Table, task: str) -> Sheet:
+    """Return how much of the scores lies on evidence, by question type, plane and phase."""
+    against = ("uniform", "area", "other_question")
+    rows: list[tuple[str, ...]] = []
+    for run in table.runs:
+        for name, cells in table.parted(run, task, "evidence_mass").items():
+            first = cells["uniform"]
+            less = [_marked(cells[base]) if base in cells else "" for base in against]
+            rows.append((table.label(run), name, str(first["n"]), _value(first), *less))
+    heads = (
+        "model",
+        "question type",
+        "n",
+        "evidence_mass [95 %]",
+        *(f"less {base}" for base in against),
+    )
+    title = f"{task}: does it find them for every question type, plane and phase?"
+    return Sheet(title, heads, tuple(rows), task, (HOW_PARTED,))
 
 
 def _over_tasks(
@@ -246,46 +207,52 @@ def _flat(table: _Table) -> Sheet:
 def _typed(table: _Table) -> Sheet:
     rows = []
     for place in table.places():
-        if cell := table.cell(place, "type_shift", "shuffled"):
+        if cell := table.cell(place, "type_shift", "permuted"):
             p = cell["p_adjusted"]
-            said = "moves with the type" if p < SIGNIFICANT else NO_DIFFERENCE
+            said = "moves with the words of the type" if p < SIGNIFICANT else NO_DIFFERENCE
             base = f"{cell['baseline']:{BITS}}"
             rows.append((place, (_value(cell, BITS), base, f"{p:.3f}", said)))
-    heads = ("type_shift [95 %]", "shuffled", "p, adjusted", "verdict")
+    heads = ("type_shift [95 %]", "permuted", "p, adjusted", "verdict")
     title = "Do the scores move with the type of the question?"
     return _over_tasks(table, title, heads, rows, HOW_TYPED)
 
 
 def _shifted(table: _Table) -> Sheet:
+    statistics = ("other_question", "swapped_question", "shuffled_words", "other_volume")
     rows = []
     for place in table.places():
-        asked, seen = table.cell(place, "other_question"), table.cell(place, "other_volume")
-        if asked and seen:
-            said = NO_DIFFERENCE
-            if asked["hi"] < seen["lo"] or seen["hi"] < asked["lo"]:
-                said = f"more with the {'volume' if asked['hi'] < seen['lo'] else 'question'}"
-            rows.append((place, (_value(asked, BITS), _value(seen, BITS), said)))
-    heads = ("other_question [95 %]", "other_volume [95 %]", "verdict")
-    title = "What moves the scores more: the question or the volume?"
+        cells = [table.cell(place, statistic) for statistic in statistics]
+        if any(cells):
+            rows.append((place, tuple(_value(cell, BITS) if cell else "" for cell in cells)))
+    heads = tuple(f"{statistic} [95 %]" for statistic in statistics)
+    title = "How far do the scores move with the question, its words, and the volume?"
     return _over_tasks(table, title, heads, rows, HOW_SHIFTED)
 
 
 def _scrambled(table: _Table) -> Sheet:
     rows = []
     for place in table.places():
-        if cell := table.cell(place, "scrambled_correlation", "chance"):
-            alike = cell["p_adjusted"] < SIGNIFICANT and cell["value"] > 0
-            said = "in part not learned" if alike else "no likeness found: learned"
-            rows.append((place, (_value(cell), said)))
-    heads = ("scrambled_correlation [95 %]", "verdict")
-    return _over_tasks(table, "Are the scores learned?", heads, rows, HOW_SCRAMBLED)
+        if cell := table.cell(place, "scrambled_correlation"):
+            rows.append((place, (_value(cell), _likeness(cell))))
+        elif table.cell(place, "shuffled_words"):
+            rows.append((place, ("n/a", "")))
+    heads = ("scrambled_correlation [95 %]", "likeness to scrambled weights")
+    title = "Would scrambled weights look at the same slices?"
+    return _over_tasks(table, title, heads, rows, HOW_SCRAMBLED)
+
+
+def _likeness(cell: Any) -> str:
+    """Return high or low where the interval says so; "open" where it lies on both sides."""
+    if cell["lo"] != cell["lo"]:
+        return ""
+    return "high" if cell["lo"] > ALIKE else "low" if cell["hi"] < ALIKE else "open"
 
 
 def _seeded(table: _Table) -> Sheet:
     rows = []
     for place in table.places():
-        if cell := table.cell(place, "seed_correlation", "shuffled"):
-            said = verdict_of({**cell, "against": "other cases"})
+        if cell := table.cell(place, "seed_correlation", "other_case"):
+            said = verdict_of(cell)
             base = f"{cell['baseline']:.3f}"
             rows.append((place, (_value(cell), base, _difference(cell), said)))
     heads = ("seed_correlation [95 %]", "other cases", "difference [95 %]", "verdict")
@@ -300,6 +267,10 @@ def _value(cell: Any, form: str = ".3f") -> str:
 def _difference(cell: Any) -> str:
     ends = _interval(cell["difference_lo"], cell["difference_hi"], "+.3f")
     return f"{cell['difference']:+.3f}{ends}"
+
+
+def _marked(cell: Any) -> str:
+    return _difference(cell) + (" *" if cell["p_adjusted"] < SIGNIFICANT else "")
 
 
 def _interval(low: float, high: float, form: str) -> str:

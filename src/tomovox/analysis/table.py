@@ -37,6 +37,8 @@ def attention_table(found: Mapping[Run, Iterable[Row]]) -> pandas.DataFrame:
     """Return one line for each run, statistic, group and baseline, sorted by these.
 
     `p_adjusted` is Holm's over the rows of one FAMILY: a statistic of a run against a baseline.
+    Numbers have the six digits that attention.csv keeps, and what is rounded to zero has no sign:
+    whoever reads the file sees what was seen here.
     """
     import pandas
 
@@ -49,16 +51,13 @@ def attention_table(found: Mapping[Run, Iterable[Row]]) -> pandas.DataFrame:
     frame["seed"] = frame["seed"].astype("Int64")
     family = frame.groupby(list(FAMILY), dropna=False)["p"]
     frame["p_adjusted"] = family.transform(lambda p: holm(p.to_numpy(dtype=float)))
+    numbers = frame.select_dtypes("float").columns
+    frame = frame.assign(**{name: np.round(frame[name], 6) + 0.0 for name in numbers})
     return frame.sort_values(list(PLACE), kind="stable", ignore_index=True)
 
 
 def write_attention(frame: pandas.DataFrame, folder: Path) -> Path:
-    """Write folder/attention.csv with six digits and return its path; its bytes depend on `frame`.
-
-    What is rounded to zero has no sign.
-    """
-    numbers = frame.select_dtypes("float").columns
-    rounded = frame.assign(**{name: np.round(frame[name], 6) + 0.0 for name in numbers})
+    """Write folder/attention.csv and return its path; its bytes depend on `frame`."""
     path = folder / "attention.csv"
-    write_atomically(path, rounded.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     return path

@@ -16,13 +16,13 @@ from jaxtyping import Float, Int
 from tomovox.analysis.attended import Attended, in_order, stacks
 from tomovox.analysis.depth import on_grid
 from tomovox.analysis.divergence import jensen_shannon
-from tomovox.analysis.rows import SEED, SWAPS, Group, Row, part, row
+from tomovox.analysis.rows import ALL, SEED, SWAPS, Group, Row, part, parts, row
 from tomovox.statistics.clusters import Additive, blocks, pooled
 
 ROUNDING = 1e-12
 """Divergences this close, in bits, are the same: sums are rounded."""
 
-STATISTIC, SHUFFLED = "type_shift", "shuffled"
+STATISTIC, PERMUTED = "type_shift", "permuted"
 
 JOINED = " vs "
 """Stands between the two types of a pair in column `question_type`."""
@@ -31,9 +31,10 @@ JOINED = " vs "
 def type_rows(records: Iterable[Attended]) -> list[Row]:
     """Return the divergence between each two question types of each task, and their mean ("all").
 
-    `baseline` is the mean over permutations, which is above 0: means of few records differ by
-    chance. For the same reason the interval leans upwards; the test is `p`. A task of one type has
-    no rows.
+    The mean stands there for each plane and phase of LEAST_CASES cases too. `baseline` is the mean
+    over permutations, which is above 0: means of few records differ by chance. For the same reason
+    the interval leans upwards; the test is `p`. Types differ in their words too, and this cannot
+    tell one from the other. A task of one type has no rows.
     """
     ordered = in_order(records)
     grid = on_grid(stacks(ordered))
@@ -44,8 +45,21 @@ def type_rows(records: Iterable[Attended]) -> list[Row]:
         pairs = list(combinations(kinds, 2))
         for chosen in ([tuple(kinds)] if len(pairs) > 1 else []) + pairs:
             mine = [place for place in places if ordered[place].question_type in chosen]
-            name = "all" if len(chosen) > 2 else JOINED.join(chosen)
+            name = ALL if len(chosen) > 2 else JOINED.join(chosen)
             found.append(_row(ordered, grid, Group(task, name), np.array(mine), chosen))
+    return found + _of_scans(ordered, grid)
+
+
+def _of_scans(records: Sequence[Attended], grid: Float[np.ndarray, "m g"]) -> list[Row]:
+    """Return the rows of each plane and phase, over all question types."""
+    found = []
+    for group, places, _, _ in parts(records):
+        mine = [place for place in places.tolist() if records[place].question_type]
+        kinds = sorted({records[place].question_type for place in mine})
+        if (group.plane or group.phase) and len(kinds) > 1:
+            name = ALL if len(kinds) > 2 else JOINED.join(kinds)
+            named = group._replace(question_type=name)
+            found.append(_row(records, grid, named, np.array(mine), kinds))
     return found
 
 
@@ -62,7 +76,7 @@ def _row(
     volume_index = np.unique(volumes, return_inverse=True)[1]
     metric = _metric(grid[places], kind_index, len(kinds), found.case_index, found.cases)
     mean, p = permuted(grid[places], kind_index, volume_index, SWAPS, SEED)
-    return row(STATISTIC, found, metric, SHUFFLED, mean, p)
+    return row(STATISTIC, found, metric, PERMUTED, mean, p)
 
 
 def mean_divergence(totals: Float[np.ndarray, "r t g1"]) -> Float[np.ndarray, "r"]:

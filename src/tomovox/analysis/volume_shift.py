@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from tomovox.analysis.attended import Attended, in_order, stacks
 from tomovox.analysis.depth import on_grid
 from tomovox.analysis.divergence import (
-    degrees,
     jensen_shannon,
     pair_mean,
     partners,
@@ -25,13 +24,17 @@ from tomovox.statistics.clusters import mean_of
 OTHER_QUESTION, OTHER_VOLUME = "other_question", "other_volume"
 """The statistics: divergence when only the question changes, and when only the volume does."""
 
+CHOICES = " Choices: "
+"""Stands between a closed question and its choices."""
+
 
 def shift_rows(records: Iterable[Attended]) -> list[Row]:
-    """Return both divergences of each task and question type, in bits (0 to 1).
+    """Return both divergences of each task, question type, plane and phase, in bits (0 to 1).
 
     `other_question` is the mean, over records, of the divergence from other questions of the task
-    about the same volume, of any type. `other_volume` is that from the same question, word for
-    word, about volumes of other cases. Records that have no such other do not count.
+    about the same volume, of any type. `other_volume` is that from the same question about volumes
+    of other cases of the group; a closed question is the same, word for word, but for its choices,
+    which are drawn for each volume. Records that have no such other do not count.
     """
     ordered = in_order(records)
     grid = on_grid(stacks(ordered))
@@ -41,7 +44,7 @@ def shift_rows(records: Iterable[Attended]) -> list[Row]:
 def _other_question(records: Sequence[Attended], grid: Float[np.ndarray, "m g"]) -> Iterator[Row]:
     left, right = same_volume(records)
     values = record_means(jensen_shannon(grid[left], grid[right]), left, right, len(records))
-    for found in parts(records, scans=False):
+    for found in parts(records):
         counted = found.places[~np.isnan(values[found.places])]
         if len(counted):
             mine = part(records, found.group, counted)
@@ -50,20 +53,23 @@ def _other_question(records: Sequence[Attended], grid: Float[np.ndarray, "m g"])
 
 
 def _other_volume(records: Sequence[Attended], grid: Float[np.ndarray, "m g"]) -> Iterator[Row]:
-    keys = [(record.task, record.question_type, record.question) for record in records]
+    keys = [(record.task, record.question_type, _stem(record)) for record in records]
     case_index = np.unique([record.case for record in records], return_inverse=True)[1]
     left, right = partners(keys, case_index, SEED)
     values = jensen_shannon(grid[left], grid[right])
-    paired = degrees(left, right, len(records)) > 0
-    for found in parts(records, scans=False):
-        counted = found.places[paired[found.places]]
+    for found in parts(records):
+        inside = np.isin(left, found.places) & np.isin(right, found.places)
+        counted = np.union1d(left[inside], right[inside])
         if len(counted):
             mine = part(records, found.group, counted)
-            # Both of a pair have one task and type, so both are in the group or neither is.
-            inside = np.isin(left, counted)
             a, b = (np.searchsorted(counted, each[inside]) for each in (left, right))
             mean = pair_mean(values[inside], a, b, mine.case_index, mine.cases)
             yield row(OTHER_VOLUME, mine, mean)
+
+
+def _stem(record: Attended) -> str:
+    """Return a question without the choices that it lists."""
+    return record.question.partition(CHOICES)[0]
 
 
 def same_volume(

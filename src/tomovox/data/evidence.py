@@ -15,7 +15,7 @@ import numpy as np
 from tomovox.data.faults import DataFault
 from tomovox.data.published_files import csv_rows
 from tomovox.data.published_tables import EVIDENCE_COLUMNS
-from tomovox.data.volumes import read_target, read_volume
+from tomovox.data.volumes import open_array, read_target, read_volume, resolve_inside
 from tomovox.schema import Record, Task
 
 LOCAL, ANYWHERE = "slice", "volume"
@@ -28,6 +28,9 @@ PHASES = {
     "non contrast": "noncontrast",
     "noncontrast": "noncontrast",
     "unenhanced": "noncontrast",
+    "without contrast": "noncontrast",
+    "without intravenous contrast": "noncontrast",
+    "without iv contrast": "noncontrast",
     "arterial": "arterial",
     "portal venous": "portal venous",
     "venous": "portal venous",
@@ -70,11 +73,22 @@ def facts_of(root: Path, records: Iterable[Record]) -> dict[str, Facts]:
     return facts
 
 
+def depth_of(root: Path, record: Record) -> int:
+    """Return D of the first series of a record, of whose file the header alone is read.
+
+    Raises TomovoxError for a file that is no volume.
+    """
+    path = resolve_inside(root, record.volumes[0], record.id)
+    shape = open_array(path, f"{path} (record {record.id})", "buif", "numbers").shape
+    return int((1, 1, *shape)[-3])
+
+
 def plane_and_phase(volume: str) -> tuple[str, str]:
     """Return plane and phase that the name of a series tells, as "Axial_C__portal_venous_phase"."""
     words = " ".join(re.split(r"[^a-z]+", PurePosixPath(volume).stem.lower())).strip()
     plane = next((plane for plane in PLANES if plane in words.split()), "")
-    phase = next((phase for said, phase in PHASES.items() if said in words), "")
+    # Between spaces, for whole words only: "intravenous" is no venous phase.
+    phase = next((phase for said, phase in PHASES.items() if f" {said} " in f" {words} "), "")
     return plane, phase
 
 

@@ -22,8 +22,13 @@ Run = tuple[str, int | None, str]
 Place = tuple[Run, str, str, str]
 """A cell's run, question type, metric and protocol."""
 
-REPORTED = "reported"
-"""In place of a control: the line is what a paper reports of the model; it has no seed."""
+REPORTED, UNVERIFIED = "reported", "reported, not verified"
+"""In place of a control: the line is what a paper reports of the model; it has no seed.
+
+The figures of the second were neither read in the paper nor confirmed by another.
+"""
+
+OF_PAPERS = frozenset({REPORTED, UNVERIFIED})
 
 
 def shown(cell: Any, metric: str, protocol: str, short: bool = False) -> str:
@@ -72,7 +77,7 @@ def runs_of(frame: pandas.DataFrame) -> dict[Run, str]:
     unknown = -1  # a seed that the name of the run does not tell
     seeds = frame["seed"].fillna(unknown).astype(int)
     runs = zip(frame["model"], seeds, frame["control"], strict=True)
-    ordered = sorted({(str(m), int(s), str(c)) for m, s, c in runs}, key=_controls_last)
+    ordered = sorted({(str(m), int(s), str(c)) for m, s, c in runs}, key=run_order)
     times = Counter(model for model, _, control in ordered if control == NONE)
     named: dict[Run, str] = {}
     for model, seed, control in ordered:
@@ -83,9 +88,11 @@ def runs_of(frame: pandas.DataFrame) -> dict[Run, str]:
     return named
 
 
-def _controls_last(run: tuple[str, int, str]) -> tuple[str, bool, int, bool, str]:
+def run_order(run: Run) -> tuple[str, bool, int, bool, str]:
+    """Return what sorts runs: controls below their model, what papers report below all seeds."""
     model, seed, control = run
-    return model, control == REPORTED, seed, control != NONE, control
+    lowest = -1 if seed is None else seed
+    return model, control in OF_PAPERS, lowest, control != NONE, control
 
 
 def is_below(run: Run, runs: Iterable[Run]) -> bool:
@@ -96,7 +103,7 @@ def is_below(run: Run, runs: Iterable[Run]) -> bool:
     """
     model, seed, control = run
     seeds = {s for m, s, c in runs if m == model and c == NONE}
-    return control != NONE and (bool(seeds) if control == REPORTED else seed in seeds)
+    return control != NONE and (bool(seeds) if control in OF_PAPERS else seed in seeds)
 
 
 def lines_of(
@@ -110,7 +117,7 @@ def lines_of(
     return {
         run: label
         for run, label in runs.items()
-        if run[2] != REPORTED or any((run, *place) in cells for place in places)
+        if run[2] not in OF_PAPERS or any((run, *place) in cells for place in places)
     }
 
 

@@ -7,34 +7,28 @@ the gallery of all records. A smaller gallery is an easier one, and its gain no 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby, product
 from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from tomovox.judge.cells import Run, cells_of, is_below, runs_of, shown, where
-from tomovox.judge.compare import DRAWS, LEVEL, Answers, Pair, columns_of, draws_of
-from tomovox.judge.protocols import is_primary, task_protocol
+from tomovox.judge.cells import KINDS, Run, cells_of, is_below, runs_of, shown, where
+from tomovox.judge.clean_split import CleanSplit, Leaked
+from tomovox.judge.columns import Answers, Pair, columns_of
+from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.score import ALL, MACRO, Row, Sample, Scores
+from tomovox.judge.verdicts import Asked
 from tomovox.metrics.catalogue import METRICS, metric_key
-from tomovox.schema import Task, TomovoxError, write_atomically
-from tomovox.sheets import BELOW, Sheet, in_order, one_line
+from tomovox.schema import Task, write_atomically
+from tomovox.sheets import BELOW, Sheet, in_order
+from tomovox.statistics.bootstrap import shared_draws
 from tomovox.statistics.paired import difference
 
 if TYPE_CHECKING:
     import pandas
-
-VERSION = 1
-"""The version of clean_split.json that is read here."""
-
-Leaked = Mapping[str, Sequence[str]]
-"""The ids of the records to leave out, each with the kinds of leak that speak against it."""
 
 KEPT: Run = ("", None, "clean")
 """Stands beside the runs of a column as one that answered every record that did not leak."""
@@ -46,71 +40,7 @@ COLUMNS = (
 )
 """`difference` is clean - official in the metric's unit; `left_out` counts records by kind."""
 
-HEADS = ("model", "official", "clean", "difference [95 %]", "n clean of n")
-
-
-# ---- which records leaked ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class CleanSplit:
-    """What a clean_split.json says: `leaked` as Leaked, and the name of the folder audited.
-
-    `digest` is the SHA-256 of the file. `unchecked` counts the rows, reports and volumes that the
-    audit could not read or did not compare in full.
-    """
-
-    file: str
-    digest: str
-    data: str
-    leaked: dict[str, tuple[str, ...]]
-    unchecked: int
-
-    def listed(self, task: str) -> int:
-        """Return how many test records of a task leaked, those of its pools (test1k) too."""
-        return sum(name.startswith(f"{task}/test") for name in self.leaked)
-
-
-def read_clean(path: Path) -> CleanSplit:
-    """Return what an audit wrote; TomovoxError for a file that is missing or of another form."""
-    try:
-        data = path.read_bytes()
-        content = json.loads(data)
-    except OSError as error:
-        raise TomovoxError(
-            f"{path}: cannot be read ({error.strerror}); write it with tomovox data audit"
-        ) from None
-    except ValueError as error:
-        raise TomovoxError(
-            f"{path}: not JSON ({one_line(str(error))}); write it again with tomovox data audit"
-        ) from None
-    match content:
-        case {"version": int(version)} if version != VERSION:
-            raise TomovoxError(
-                f"{path}: version {version}, this program reads {VERSION}; audit the data again"
-            )
-        case {
-            "version": int(),
-            "data": str(audited),
-            "leaked": dict(leaked),
-            "not_read": int(unread),
-            "not_compared_in_full": {"report": int(reports), "volume": int(volumes)},
-        } if all(map(_are_kinds, leaked.values())):
-            return CleanSplit(
-                file=path.name,
-                digest=hashlib.sha256(data).hexdigest(),
-                data=one_line(Path(audited).name or audited),
-                leaked={name: tuple(map(one_line, found)) for name, found in leaked.items()},
-                unchecked=unread + reports + volumes,
-            )
-    raise TomovoxError(
-        f"{path}: not the clean_split.json of an audit, whose leaked maps each id to a list of "
-        f"kinds; write it again with tomovox data audit"
-    )
-
-
-def _are_kinds(found: object) -> bool:
-    return isinstance(found, list) and bool(found) and all(isinstance(kind, str) for kind in found)
+HEADS = ("official", "clean", "difference [95 %]", "n clean of n")
 
 
 # ---- the whole table of the clean records ------------------------------------------------------
@@ -129,7 +59,8 @@ def clean_scores(scores: Mapping[Run, Scores], leaked: Collection[str]) -> dict[
 
 
 def _clean(scores: Scores, leaked: Collection[str]) -> Scores:
-    clean = Scores(unscored=dict(scores.unscored))
+    kept = {name: record for name, record in scores.records.items() if name not in leaked}
+    clean = Scores(unscored=dict(scores.unscored), records=kept)
     left: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     gone: set[tuple[str, str, str]] = set()
     for sample in scores.samples:
@@ -186,7 +117,7 @@ def _rows_left(
 def clean_against_official(
     samples: Mapping[Run, Iterable[Sample]], leaked: Leaked
 ) -> pandas.DataFrame:
-    """Return the columns COLUMNS: the primary metric of each task, by run and question type.
+    """Return the columns COLUMNS: every metric of each task, by run and question type.
 
     The difference has a 95 % interval over cases, both values on the draws of the ordinary table.
     Where all records of a row leaked, clean and difference are NaN; where none did, the difference
@@ -195,14 +126,12 @@ def clean_against_official(
     """
     import pandas
 
-    asked: dict[Run, list[Sample]] = {
-        run: [sample for sample in mine if is_primary(sample)] for run, mine in samples.items()
-    }
-    every = {sample["id"]: sample for mine in asked.values() for sample in mine}
-    asked[KEPT] = [sample for name, sample in every.items() if name not in leaked]
+    asked: dict[Run, Iterable[Sample]] = {run: list(mine) for run, mine in samples.items()}
+    every = {_record(sample): sample for mine in asked.values() for sample in mine}
+    asked[KEPT] = [sample for sample in every.values() if sample["id"] not in leaked]
     rows = []
     for column in columns_of(asked):
-        weights = draws_of(len(column.case_index), DRAWS)
+        weights = shared_draws(len(column.case_index), DRAWS, SEED)
         for run, kind in product(column.runs.keys() - {KEPT}, column.kinds):
             official = column.statistic(run, kind)
             if official is None:
@@ -220,6 +149,10 @@ def clean_against_official(
     return frame.sort_values(list(COLUMNS[:7]), kind="stable", ignore_index=True)
 
 
+def _record(sample: Sample) -> tuple[str, str, str]:
+    return sample["id"], sample["metric"], sample["protocol"]
+
+
 def _counts(answers: Answers, kind: str, leaked: Leaked) -> tuple[int, int, int, int, str]:
     """Return records and cases, of all and of the clean, and what was left out by kind of leak."""
     mine = [
@@ -235,7 +168,7 @@ def _counts(answers: Answers, kind: str, leaked: Leaked) -> tuple[int, int, int,
 
 
 def write_clean(frame: pandas.DataFrame, folder: Path) -> list[Path]:
-    """Write folder/clean.csv, six digits; nothing where no task has its primary metric."""
+    """Write folder/clean.csv, six digits; nothing where nothing was scored."""
     if frame.empty:
         return []
     path = folder / "clean.csv"
@@ -246,22 +179,42 @@ def write_clean(frame: pandas.DataFrame, folder: Path) -> list[Path]:
 # ---- as it is read -----------------------------------------------------------------------------
 
 
-def clean_sheets(frame: pandas.DataFrame, split: CleanSplit) -> list[Sheet]:
-    """Return a sheet per task: official and clean value of every run over all question types."""
-    sheets = []
+def clean_sheets(
+    frame: pandas.DataFrame, split: CleanSplit, asked: Asked | None = None
+) -> list[Sheet]:
+    """Return a sheet for each metric asked for of each task: official and clean value of every run.
+
+    They are over all question types, or by type where that is asked for, each on a row of its own.
+    """
+    asked, sheets = asked or Asked(), []
     for task in in_order(frame["task"], [str(task) for task in Task]):
-        metric, _, protocol = task_protocol(Task(task)).primary.partition(".")
-        part = where(frame, task=task, question_type=ALL)
-        cells, labels = cells_of(part), runs_of(part)
-        rows, why = [], defaultdict(list)
-        for run, label in labels.items():
-            cell = cells[run, ALL, metric, protocol]
-            name = BELOW + run[2] if is_below(run, labels) else label
-            rows.append((name, *_printed(cell)))
-            why[cell["left_out"]].append(label)
-        title = f"{task}: {metric}, {protocol}, official and clean"
-        sheets.append(Sheet(title, HEADS, tuple(rows), task, tuple(_told(task, why, split))))
+        part = where(frame, task=task)
+        for metric, protocol in asked.pairs_of(part, task):
+            mine = where(part, metric=metric, protocol=protocol)
+            sheets.append(_clean_sheet(mine, split, asked.by_type))
     return sheets
+
+
+def _clean_sheet(part: pandas.DataFrame, split: CleanSplit, by_type: bool) -> Sheet:
+    """Return official and clean value of every run in one metric of one protocol in one task."""
+    task, metric, protocol = part[["task", "metric", "protocol"]].iloc[0]
+    cells, labels = cells_of(part), runs_of(part)
+    rows, why = [], defaultdict(list)
+    for kind in in_order(part["question_type"], KINDS) if by_type else [ALL]:
+        for run, label in labels.items():
+            if (cell := cells.get((run, kind, metric, protocol))) is None:
+                continue
+            name = BELOW + run[2] if is_below(run, labels) else label
+            rows.append(((name, kind) if by_type else (name,)) + _printed(cell))
+            if kind == ALL:
+                why[cell["left_out"]].append(label)
+    return Sheet(
+        title=f"{task}: {metric}, {protocol}, official and clean",
+        heads=("model", *(["question type"] if by_type else []), *HEADS),
+        rows=tuple(rows),
+        section=task,
+        told=tuple(_told(task, why, split)),
+    )
 
 
 def _printed(cell: Any) -> tuple[str, ...]:
@@ -287,9 +240,8 @@ def _printed(cell: Any) -> tuple[str, ...]:
 def _told(task: str, why: Mapping[str, list[str]], split: CleanSplit) -> Iterable[str]:
     """Yield what a reader of a sheet needs; `why` has the runs by what they leave out."""
     yield (
-        f"Clean: without the records that {split.file} lists as leaked (audit of {split.data}, "
-        f"SHA-256 {split.digest[:12]}). Difference: clean - official, 95 % interval from a "
-        f"bootstrap over cases, both on the same draws."
+        f"Clean: without the records that are leaked by {split.title}. Difference: clean - "
+        f"official, 95 % interval from a bootstrap over cases, both on the same draws."
     )
     for what, labels in why.items():
         if what:
@@ -298,7 +250,7 @@ def _told(task: str, why: Mapping[str, list[str]], split: CleanSplit) -> Iterabl
     if not any(why):
         listed = split.listed(task)
         none = f"None of the {listed} leaked records of {split.file} is in this comparison"
-        yield f"{none}: other data?" if listed else f"{split.file} lists no test record of {task}."
+        yield f"{none}: other data?" if listed else f"{split.file} lists no record of {task}."
     if task == Task.RETRIEVAL:
         yield "Ranks are those in the gallery of all records: a smaller one would be easier."
     if split.unchecked:

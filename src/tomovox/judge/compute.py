@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomovox.judge.cells import Run, runs_of
+from tomovox.judge.cells import Run, run_order, runs_of
 from tomovox.schema import NONE, write_atomically
 from tomovox.sheets import Sheet
 
@@ -62,7 +62,7 @@ def compute_of(runs: Mapping[Run, Path]) -> pandas.DataFrame:
 
     rows = [
         {**dict(zip(COLUMNS, run, strict=False)), **_figures(runs[run])}
-        for run in sorted(runs, key=_controls_last)
+        for run in sorted(runs, key=run_order)
     ]
     frame = pandas.DataFrame(rows, columns=list(COLUMNS))
     for column in ("seed", *COUNTS):
@@ -70,11 +70,6 @@ def compute_of(runs: Mapping[Run, Path]) -> pandas.DataFrame:
     for column in (*COSTS, *SECONDS):
         frame[column] = frame[column].astype("Float64")
     return frame
-
-
-def _controls_last(run: Run) -> tuple[str, int, bool, str]:
-    model, seed, control = run
-    return model, -1 if seed is None else seed, control != NONE, control
 
 
 def _figures(run: Path) -> dict[str, Any]:

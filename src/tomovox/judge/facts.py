@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from tomovox.judge.compare import DRAWS, SEED, SWAPS, Comparison
-
-CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
+from tomovox.judge.compare import CORRECTION_NAMES, DRAWS, SEED, SWAPS, Comparison
 
 
 def facts_of(reference: str, comparison: Comparison, data: Iterable[str]) -> dict[str, str]:
@@ -18,12 +16,17 @@ def facts_of(reference: str, comparison: Comparison, data: Iterable[str]) -> dic
 
     `data` are the digests of the data that the rows were made with.
     """
-    facts = {
+    return {
         "reference": reference,
         "correction": CORRECTION_NAMES[comparison.correction],
         "drawn": f"{DRAWS:,} draws of cases for intervals, {SWAPS:,} swaps for p, seed {SEED}",
-        "tomovox": " ".join(filter(None, (version("tomovox"), commit()))),
+        **provenance_of(data),
     }
+
+
+def provenance_of(data: Iterable[str]) -> dict[str, str]:
+    """Return the program that prints, which need not be the one that trained, and the data."""
+    facts = {"printed by": " ".join(filter(None, ("tomovox", version("tomovox"), commit())))}
     if revisions := sorted(set(data)):
         facts["data"] = ", ".join(revisions)
     return facts

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from tomovox.judge.layout import LEGEND, Cell, Column, Grid, grids_of
-from tomovox.sheets import BELOW, Sheet, one_line, sections_of, told_once
+from tomovox.judge.layout import LEGEND, Cell, Grid, Head, grids_of
+from tomovox.sheets import BELOW, Sheet, printable, sections_of, told_once
 
 if TYPE_CHECKING:
     import pandas
@@ -102,7 +102,7 @@ def html_of(
 
 def _text(text: str) -> str:
     """Return text as a browser shows it, between tags or within the quotes of an attribute."""
-    return html.escape(one_line(text))
+    return html.escape(printable(text))
 
 
 def _anchor(section: str) -> str:
@@ -170,7 +170,7 @@ def _bounds(grid: Grid, place: int) -> tuple[float, float]:
     return (min(map(min, ends)), max(map(max, ends))) if ends else (0.0, 0.0)
 
 
-def _cell(cell: Cell, column: Column, bounds: tuple[float, float]) -> str:
+def _cell(cell: Cell, column: Head, bounds: tuple[float, float]) -> str:
     title = f' title="{_text(cell.told)}"' if cell.told else ' class="none"'
     value = _text(cell.text)
     if cell.best:

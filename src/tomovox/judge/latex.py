@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tomovox.judge.layout import LEGEND, Cell, Grid, grids_of
-from tomovox.sheets import BELOW, Sheet, one_line, parts_of, sections_of
+from tomovox.sheets import BELOW, Sheet, parts_of, printable, sections_of
 
 if TYPE_CHECKING:
     import pandas
@@ -99,7 +99,7 @@ def escaped(text: str) -> str:
     """
     letters = (
         _ESCAPES.get(letter) or (letter if _PLAIN.match(letter) else f"U+{ord(letter):04X}")
-        for letter in one_line(text)
+        for letter in printable(text)
     )
     return _TWINS.sub(r"\1{}", "".join(letters))
 

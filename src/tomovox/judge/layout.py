@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 
 LEGEND = (
     f"Brackets: {LEVEL:.0%} interval. * better, † worse than the reference (a control: than its "
-    f"model), corrected p < {SIGNIFICANT}. No mark: no difference was found. Bold: better than "
-    "every other model."
+    f"model), corrected p < {SIGNIFICANT}. No mark: no difference was found. Bold: every seed is "
+    "better than every seed of every other model, corrected over the question types. All of it "
+    "speaks of these weights: trained from another seed they may differ."
 )
 """How a table is read."""
+
+MARKS = {True: "*", False: "†", None: ""}
+"""What stands behind a value that is better or worse, or where no difference was found."""
 
 UNITS = {"percent": " (%)", "rank": " (rank)"}
 TESTS = {"p": "p", "corrected p": "p_adjusted"}
@@ -76,7 +80,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Column:
+class Head:
     """What stands above a column, the records it counts, and if it is the one number of a task."""
 
     head: str
@@ -93,7 +97,7 @@ class Grid:
 
     task: str
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[Head, ...]
     lines: tuple[Line, ...]
     counts: str
     signatures: tuple[str, ...]
@@ -157,11 +161,11 @@ def _grid(
         mine = [cells[(run, *at)] for run in runs if (run, *at) in cells]
         every += mine
         n = span([cell["n"] for cell in mine])
-        columns.append(Column(head, n, _is_primary(task, *at[1:])))
+        columns.append(Head(head, n, _is_primary(task, *at[1:])))
     lines = []
     for run, label in lines_of(runs, cells, heads).items():
         below = is_below(run, runs)
-        row = (_cell(cells.get((run, *at)), *at[1:]) for at in heads)
+        row = (cell_of(cells.get((run, *at)), *at[1:]) for at in heads)
         lines.append(Line(run[2] if below else label, below, tuple(row)))
     remarks = (f"{c['metric']} {c['protocol']}: {c['note']}" for c in every if c["note"])
     return Grid(
@@ -184,7 +188,8 @@ def _counts(cells: Sequence[Any]) -> str:
     return f"{records} of {span(cases).removeprefix('n=')} cases" if cases else records
 
 
-def _cell(cell: Any, metric: str, protocol: str) -> Cell:
+def cell_of(cell: Any, metric: str, protocol: str) -> Cell:
+    """Return a row of a long table as it is printed; without interval where none was computed."""
     import pandas
 
     text = shown(cell, metric, protocol, short=True).removesuffix("%")
@@ -196,12 +201,16 @@ def _cell(cell: Any, metric: str, protocol: str) -> Cell:
         return shown(number, metric, protocol).removesuffix("%")
 
     interval, ends, better, told = "", None, None, []
+    if "lo" not in cell:
+        return Cell(text, told=cell["signature"])
     if not pandas.isna(cell["lo"]):
         interval = f"{printed('lo')}, {printed('hi')}"
         ends = (cell["lo"], cell["value"], cell["hi"])
     if not pandas.isna(cell["difference"]):
         around = f"[{printed('difference_lo')}, {printed('difference_hi')}]"
         told.append(f"difference {printed('difference')} {around}")
+        if cell["pair_n"] != cell["n"]:
+            told.append(f"over {cell['pair_n']} shared records of {cell['pair_cases']} cases")
         told += [f"{name} {_p(cell[p])}" for name, p in TESTS.items() if not pandas.isna(cell[p])]
         if cell["p_adjusted"] < SIGNIFICANT:
             better = (cell["difference"] > 0) != lower_is_better(metric, protocol)

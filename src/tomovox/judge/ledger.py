@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tomovox.judge.published import Figure
 from tomovox.judge.reported import SAME_DATA, same_numbers, systems_of
 from tomovox.metrics.metric import PROTOCOLS
-from tomovox.sheets import one_line
+from tomovox.sheets import printable
 
 if TYPE_CHECKING:
     import pandas
@@ -41,7 +41,8 @@ _MARKS = re.compile(r"([\\`*_\[\]<>|])")
 class Entry:
     """A reported figure beside ours; `ours` is None where the metric could not run.
 
-    `difference` is ours less reported, in the unit of both: fractions, or ranks.
+    `ours_lo` and `ours_hi` end the 95 % interval of ours over its `cases`, None where the table has
+    none. `difference` is ours less reported, in the unit of both: fractions, or ranks.
     """
 
     model: str
@@ -53,10 +54,13 @@ class Entry:
     protocol: str
     reported: float
     ours: float | None
+    ours_lo: float | None
+    ours_hi: float | None
     difference: float | None
     unit: str
     n_reported: int | None
     n_ours: int
+    cases: int | None
     split: str
     source: str
     verified: bool
@@ -65,43 +69,41 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What `ledger` returns: the entries, the system of each row of the table that has one, and the
-    known deviations by system.
-    """
+    """What `ledger` returns: the entries, and the system of each row of the table that has one."""
 
     entries: list[Entry]
     systems: dict[str, str]
-    deviations: dict[str, str]
 
 
 def ledger(
     frame: pandas.DataFrame,
     published: Sequence[Figure],
-    deviations: Mapping[str, str] | None = None,
     systems: Mapping[str, str] | None = None,
 ) -> Ledger:
     """Return every row of a long table (judge.tables) that a paper has the same number of.
 
     `same_numbers` finds them; controls and reported rows have none. `systems` names the system of a
     row's model; any other model that is named as a system is that one (see `systems_of`).
-    `deviations`, by system, are added to DEVIATIONS. Raises TomovoxError when `systems` names a row
+    DEVIATIONS say what is known to differ. Raises TomovoxError when `systems` names a row
     that is not there, or a system that neither figures nor deviations have.
     """
-    known = DEVIATIONS | dict(deviations or {})
-    names = known.keys() | {figure.system for figure in published}
+    names = DEVIATIONS.keys() | {figure.system for figure in published}
     mapped = systems_of(frame, names, systems)
     entries = [
-        _entry(row, figure, known.get(figure.system, ""))
+        _entry(row, figure, DEVIATIONS.get(figure.system, ""))
         for row, figure in same_numbers(frame, published)
         if figure.system == mapped.get(row["model"])
     ]
-    return Ledger(entries, mapped, known)
+    return Ledger(entries, mapped)
 
 
 def _entry(row: Mapping[str, Any], figure: Figure, deviations: str) -> Entry:
     import pandas
 
-    ours = None if pandas.isna(row["value"]) else float(row["value"])
+    def number(name: str) -> float | None:
+        return None if name not in row or pandas.isna(row[name]) else float(row[name])
+
+    ours, cases = number("value"), number("cases")
     return Entry(
         model=row["model"],
         seed=None if pandas.isna(row["seed"]) else int(row["seed"]),
@@ -112,10 +114,13 @@ def _entry(row: Mapping[str, Any], figure: Figure, deviations: str) -> Entry:
         protocol=figure.protocol,
         reported=figure.value,
         ours=ours,
+        ours_lo=number("lo"),
+        ours_hi=number("hi"),
         difference=None if ours is None else ours - figure.value,
         unit=figure.unit,
         n_reported=figure.n,
         n_ours=int(row["n"]),
+        cases=None if cases is None else int(cases),
         split=figure.split,
         source=figure.source,
         verified=figure.verified,
@@ -140,15 +145,18 @@ def _plain(cell: str | float | bool | None) -> str:
         return ""
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return f"{cell:.6f}" if isinstance(cell, float) else one_line(str(cell))
+    return f"{cell:.6f}" if isinstance(cell, float) else printable(str(cell))
 
 
-def ledger_markdown(found: Ledger) -> str:
+def ledger_markdown(found: Ledger, facts: Mapping[str, str] | None = None) -> str:
     """Return a table per protocol, and below them what is known to differ, row by row.
 
-    A row of a system without a comparable figure is named there too.
+    A row of a system without a comparable figure is named there too. The `facts` are what somebody
+    needs to make ours again, such as the commit.
     """
     lines = ["# Reproduction ledger", "", SAME_DATA, ""]
+    lines += [f"- {_escaped(name)}: {_escaped(fact)}" for name, fact in (facts or {}).items()]
+    lines += [""] if facts else []
     for protocol in PROTOCOLS:
         entries = [entry for entry in found.entries if entry.protocol == protocol]
         if entries:
@@ -156,7 +164,7 @@ def ledger_markdown(found: Ledger) -> str:
     lines += ["## Known deviations", "", LARGEST, ""]
     compared = {entry.model for entry in found.entries}
     for model, system in found.systems.items():
-        note = found.deviations.get(system) or "none listed"
+        note = DEVIATIONS.get(system) or "none listed"
         alone = "" if model in compared else " (no comparable figure)"
         lines.append(f"- {_escaped(model)}{alone}: {_escaped(note)}")
     return "\n".join([*lines, ""])
@@ -164,21 +172,30 @@ def ledger_markdown(found: Ledger) -> str:
 
 def _table(entries: Iterable[Entry]) -> list[str]:
     heads = (
-        *("row", "system", "task", "type", "metric", "reported", "ours", "difference"),
-        *("n reported", "n ours", "verified", "source"),
+        *("row", "system", "task", "type", "metric", "reported", "ours [95 %]", "difference"),
+        *("n reported", "n ours", "cases", "verified", "source"),
     )
-    lines = ["| " + " | ".join(heads) + " |", "|---" * 5 + "|---:" * 5 + "|---" * 2 + "|"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * 5 + "|---:" * 6 + "|---" * 2 + "|"]
     for entry in entries:
         name = entry.model if entry.seed is None else f"{entry.model} (seed {entry.seed})"
         cells = (
             *(name, entry.system, entry.task, entry.question_type, entry.metric),
-            *(_shown(entry.reported, entry.unit), _shown(entry.ours, entry.unit)),
+            *(_shown(entry.reported, entry.unit), _with_interval(entry)),
             _shown(entry.difference, entry.unit, "+").replace("%", " points"),
             "not stated" if entry.n_reported is None else str(entry.n_reported),
-            *(str(entry.n_ours), "yes" if entry.verified else "no", entry.source),
+            *(str(entry.n_ours), "n/a" if entry.cases is None else str(entry.cases)),
+            *("yes" if entry.verified else "no", entry.source),
         )
         lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
     return lines
+
+
+def _with_interval(entry: Entry) -> str:
+    value = _shown(entry.ours, entry.unit)
+    if entry.ours_lo is None or entry.ours_hi is None:
+        return value
+    ends = (_shown(end, entry.unit).removesuffix("%") for end in (entry.ours_lo, entry.ours_hi))
+    return f"{value} [{', '.join(ends)}]"
 
 
 def _shown(value: float | None, unit: str, sign: str = "") -> str:
@@ -191,4 +208,4 @@ def _shown(value: float | None, unit: str, sign: str = "") -> str:
 
 
 def _escaped(text: str) -> str:
-    return _MARKS.sub(r"\\\1", one_line(text))
+    return _MARKS.sub(r"\\\1", printable(text))

@@ -35,7 +35,7 @@ from tomovox.schema import (
     read_predictions,
     write_atomically,
 )
-from tomovox.sheets import one_line
+from tomovox.sheets import printable
 
 WAITS_SECONDS = (2.0, 8.0, 32.0)
 """How long is waited before each repetition of a request that failed."""
@@ -262,7 +262,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
     if isinstance(error, ValueError):
         return "the answer is no chat completion in JSON", False
     cause = getattr(error, "reason", error)
-    return f"no answer: {one_line(str(cause)) or type(cause).__name__}", False
+    return f"no answer: {printable(str(cause)) or type(cause).__name__}", False
 
 
 def _body(error: urllib.error.HTTPError) -> str:
@@ -272,4 +272,4 @@ def _body(error: urllib.error.HTTPError) -> str:
             said = error.read(2000).decode("utf-8", errors="replace")
     except (OSError, http.client.HTTPException):
         return ""
-    return " ".join(one_line(said).split())[:200]
+    return " ".join(printable(said).split())[:200]

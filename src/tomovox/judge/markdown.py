@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.cells import (
     KINDS,
@@ -17,8 +17,9 @@ from tomovox.judge.cells import (
     span,
     where,
 )
+from tomovox.judge.layout import LEGEND, MARKS, cell_of
 from tomovox.judge.score import ALL
-from tomovox.sheets import BELOW, Sheet, in_order, one_line, sections_of, told_once
+from tomovox.sheets import BELOW, Sheet, in_order, printable, sections_of, told_once
 
 if TYPE_CHECKING:
     import pandas
@@ -34,6 +35,8 @@ def markdown_of(
     The sheets of a task stand first in its section, those of the whole comparison in the last.
     """
     lines, runs = ["# Scores", ""], runs_of(frame)
+    if "lo" in frame:
+        lines += [_escaped(LEGEND), ""]
     told: set[str] = set()
     for section, its_sheets in sections_of(frame["task"], sheets).items():
         lines += [f"## {_escaped(section)}", ""]
@@ -94,12 +97,22 @@ def _markdown_rows(
         row = []
         for kind, metric, protocol in columns:
             cell = found.get((run, kind, metric, protocol))
-            row.append(_escaped(shown(cell, metric, protocol)))
+            row.append(_value(cell, metric, protocol))
         yield f"| {_escaped(label)} | " + " | ".join(row) + " |"
+
+
+def _value(cell: Any, metric: str, protocol: str) -> str:
+    """Return a value with its mark and interval, bold where it is the best."""
+    value = _escaped(shown(cell, metric, protocol))
+    printed = cell_of(cell, metric, protocol)
+    if printed.best:
+        value = f"**{value}**"
+    interval = f" [{printed.interval}]" if printed.interval else ""
+    return value + _escaped(f"{MARKS[printed.better]}{interval}")
 
 
 def _escaped(text: str) -> str:
     """Return text that Markdown shows as it is, in one table cell."""
     if re.fullmatch(r"[\w.%/= -]+", text) and "__" not in text:
         return text.replace("_", r"\_")
-    return _MARKDOWN.sub(r"\\\1", one_line(text))
+    return _MARKDOWN.sub(r"\\\1", printable(text))

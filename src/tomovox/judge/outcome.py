@@ -12,26 +12,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tomovox.judge.cells import Run
-from tomovox.judge.clean import (
-    CleanSplit,
-    clean_against_official,
-    clean_scores,
-    clean_sheets,
-    read_clean,
-    write_clean,
-)
+from tomovox.judge.cells import Run, run_order
+from tomovox.judge.clean import clean_against_official, clean_scores, clean_sheets, write_clean
+from tomovox.judge.clean_split import CleanSplit, read_clean
 from tomovox.judge.compare import Comparison, compared
 from tomovox.judge.compute import compute_of, compute_sheet, write_compute
 from tomovox.judge.facts import facts_of
 from tomovox.judge.published import read_published
 from tomovox.judge.reliance import reliance, reliance_sheets, write_reliance
 from tomovox.judge.reported import reported_notes, with_reported
-from tomovox.judge.runs import controls_of, find_runs, run_names
-from tomovox.judge.score import Scores, score_run
+from tomovox.judge.runs import answers_of, find_runs, run_names
+from tomovox.judge.score import Scores, check_one_data_set, score_run
 from tomovox.judge.tables import build_table, model_and_seed, write_tables
 from tomovox.judge.verdicts import Asked, verdict_sheets
-from tomovox.schema import write_atomically
+from tomovox.schema import NONE, write_atomically
 from tomovox.sheets import Sheet, print_sheets
 
 if TYPE_CHECKING:
@@ -42,6 +36,13 @@ if TYPE_CHECKING:
 EXTRAS, CLEAN = "extras.json", "clean"
 """What an experiment's tables show beside scores, and the folder of its clean tables."""
 
+TABLES = tuple(f"table.{form}" for form in ("csv", "md", "tex", "html"))
+BESIDE = (
+    *("reliance.csv", "compute.csv", "clean.csv", f"{CLEAN}/reliance.csv"),
+    *(f"{CLEAN}/{name}" for name in TABLES),
+)
+"""What may stand beside the tables of a folder, and is old where a call does not write it."""
+
 
 @dataclass(frozen=True)
 class Extras:
@@ -49,13 +50,15 @@ class Extras:
 
     `clean_split` is a file of `tomovox data audit`, "" for none. `reported` adds the figures that
     papers report of the rows' systems; `systems` names the system of rows called otherwise.
-    `reference` is the row that the others are compared with, where no comparison says another.
+    `reference` is the row that the others are compared with, and `correction` (holm, bh) that of
+    p, where no comparison says another.
     """
 
     clean_split: str = ""
     reported: bool = False
     systems: Mapping[str, str] = field(default_factory=dict)
     reference: str | None = None
+    correction: str = "holm"
 
     def split(self) -> CleanSplit | None:
         """Return the clean split, None without one; TomovoxError when it cannot be read."""
@@ -89,6 +92,8 @@ class Outcome:
     `clean` the official values beside the clean ones (clean.COLUMNS) and `cleaned` the outcome of
     the clean records alone; None where they were not asked for. `asked` shapes the verdicts;
     `sheets` are further ones that stand after verdicts and reliance, `notes` what they need said.
+    `split` says which records `clean` leaves out; an outcome of clean records alone has its `title`
+    as `only_clean`.
     """
 
     frame: pandas.DataFrame
@@ -101,6 +106,8 @@ class Outcome:
     compute: pandas.DataFrame | None = None
     clean: pandas.DataFrame | None = None
     cleaned: Outcome | None = None
+    split: CleanSplit | None = None
+    only_clean: str = ""
 
     @classmethod
     def of_folders(
@@ -115,7 +122,8 @@ class Outcome:
         cannot be scored, a reference that has no row, and a file of `extras` that cannot be read.
         """
         extras = extras or Extras()
-        comparison, split = comparison or Comparison(extras.reference), extras.split()
+        comparison = comparison or Comparison(extras.reference, extras.correction)
+        split = extras.split()
         scores = {run: score_run(folder) for run, folder in folders.items()}
         found = cls.of(scores, comparison)
         if split is not None:
@@ -130,8 +138,14 @@ class Outcome:
 
     @classmethod
     def of(cls, scores: Mapping[Run, Scores], comparison: Comparison | None = None) -> Outcome:
-        """Return what the scores come to; TomovoxError for a reference that has no row."""
+        """Return what the scores come to.
+
+        Raises TomovoxError for a reference that has no row, and for runs of two data sets.
+        """
         comparison = comparison or Comparison()
+        check_one_data_set(
+            {_name(run): scores[run].records for run in sorted(scores, key=run_order)}
+        )
         frame = build_table({run: found.rows for run, found in scores.items()})
         samples = {run: found.samples for run, found in scores.items()}
         reference = comparison.reference_of(frame["model"])
@@ -139,12 +153,16 @@ class Outcome:
 
     def _show_clean(self, scores: Mapping[Run, Scores], split: CleanSplit) -> None:
         samples = {run: found.samples for run, found in scores.items()}
-        self.clean = clean_against_official(samples, split.leaked)
-        self.sheets += clean_sheets(self.clean, split)
+        self.clean, self.split = clean_against_official(samples, split.leaked), split
         left = clean_scores(scores, split.leaked)
         if any(model == self.reference for model, _, _ in left):
             same = replace(self.comparison, reference=self.reference)
             self.cleaned = Outcome.of(left, same)
+            self.cleaned.only_clean = split.title
+        else:
+            self.notes.append(
+                f"no tables of the clean records: {split.file} leaves none of {self.reference}"
+            )
 
     def only(self, asked: Asked) -> Outcome:
         """Return the outcome with the rows that are asked for, and verdicts of these.
@@ -169,18 +187,27 @@ class Outcome:
         )
 
     def every_sheet(self) -> list[Sheet]:
-        """Return verdicts, visual reliance and the further sheets, in this order."""
-        verdicts = verdict_sheets(self.frame, self.reference, self.asked)
-        return [*verdicts, *reliance_sheets(self.relied), *self.sheets]
+        """Return verdicts, visual reliance, official beside clean and the further sheets."""
+        correction = self.comparison.correction
+        sheets = verdict_sheets(self.frame, self.reference, self.asked, correction)
+        sheets += reliance_sheets(self.relied)
+        if self.clean is not None and self.split is not None:
+            sheets += clean_sheets(self.clean, self.split, self.asked)
+        return [*sheets, *self.sheets]
 
     def write(self, folder: Path, notes: Sequence[str], data: Collection[str]) -> list[Path]:
         """Write every form of the table and what stands beside it; return the paths.
 
         `data` are digests of the data. Time and memory are in compute.csv, and in the tables for
-        reading: table.csv is the same in every run.
+        reading: table.csv is the same in every run. Where an earlier call left files that this one
+        does not write, they are removed.
         """
-        facts = facts_of(self.reference, self.comparison, data)
-        paths = write_tables(self.frame, folder, [*notes, *self.notes], facts, self.every_sheet())
+        stale = [folder / name for name in BESIDE] if (folder / TABLES[0]).is_file() else []
+        facts, told = facts_of(self.reference, self.comparison, data), [*notes, *self.notes]
+        if self.only_clean:
+            facts["records"] = f"clean ones alone, without those leaked by {self.only_clean}"
+            told.append(f"records: {facts['records']}")
+        paths = write_tables(self.frame, folder, told, facts, self.every_sheet())
         paths += write_reliance(self.relied, folder)
         if self.compute is not None:
             paths += write_compute(self.compute, folder)
@@ -188,11 +215,19 @@ class Outcome:
             paths += write_clean(self.clean, folder)
         if self.cleaned is not None:
             paths += self.cleaned.write(folder / CLEAN, notes, data)
+        for path in set(stale) - set(paths):
+            path.unlink(missing_ok=True)
         return paths
 
     def print_verdicts(self, console: Console) -> None:
         """Print verdicts, reliance and the further sheets."""
         print_sheets(self.every_sheet(), console)
+
+
+def _name(run: Run) -> str:
+    model, seed, control = run
+    name = model if seed is None else f"{model}-s{seed}"
+    return name if control == NONE else f"{name}, {control}"
 
 
 def outcome_of(
@@ -203,12 +238,12 @@ def outcome_of(
     """Score runs and their controls again, without any model, and return what they come to.
 
     A place is an experiment's YAML, its folder or one RUN folder. Raises TomovoxError for a place
-    without predictions, and as `Outcome.of_folders`.
+    without predictions, and as `Outcome.of_folders` and `Outcome.of`.
     """
     runs = find_runs(map(Path, places))
     folders = {
         (*model_and_seed(name), control): folder
         for name, run in zip(run_names(runs), runs, strict=True)
-        for control, folder in controls_of(run).items()
+        for control, folder in answers_of(run).items()
     }
     return Outcome.of_folders(folders, comparison, extras)

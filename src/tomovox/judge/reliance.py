@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tomovox.judge.cells import KINDS, Run, runs_of
-from tomovox.judge.compare import DRAWS, LEVEL, Statistic, columns_of, draws_of
+from tomovox.judge.columns import Column, columns_of
+from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.protocols import is_primary
-from tomovox.judge.score import MACRO, Sample
+from tomovox.judge.score import ALL, MACRO, Sample
 from tomovox.schema import NONE, write_atomically
 from tomovox.sheets import Sheet, in_order
-from tomovox.statistics.bootstrap import interval
+from tomovox.statistics.bootstrap import shared_draws
+from tomovox.statistics.way import way_between
 
 if TYPE_CHECKING:
     import pandas
@@ -29,61 +31,88 @@ COLUMNS = (
     *("task", "question_type", "metric", "protocol", "model", "seed", "control", "floor"),
     *("gain", "kept", "reliance", "lo", "hi", "cases"),
 )
-"""`gain` is the model above the floor, `kept` the control above it, both in the metric's unit."""
+"""`gain` is the model above the floor, `kept` the control above it, both in the metric's unit.
+
+`floor` is the row's name, empty where there is none: then no number is there. `cases` are those of
+the records that model, control and floor all answered, of which every number is made.
+"""
 
 LEAST_GAIN = 0.01
 """A gain whose interval reaches below this is no gain: a share of nothing is not printed."""
 
 HOW_MUCH = (
     "100%: under the control nothing is left of what the model answers better than the floor, "
-    "which sees no image; 0%: all of it is. No gain: the model is not clearly above the floor."
+    "which sees no image; 0%: all of it is. Above 100%: the model answers worse than the floor, as "
+    "on an input that it was never taught; that is harm, not sight. No gain: the model is not "
+    "clearly above the floor."
 )
 """How a sheet of visual reliance is read."""
+
+NO_FLOOR = (
+    f"no row {', '.join(FLOORS[:-1])} or {FLOORS[-1]} of the same experiment answered the same "
+    f"records"
+)
 
 
 def reliance(samples: Mapping[Run, Iterable[Sample]], replicates: int = DRAWS) -> pandas.DataFrame:
     """Return the visual reliance of every controlled model, question type by question type.
 
     Reliance is (model - control) / (model - floor): 1 when nothing is left without the image, 0
-    when nothing is lost; of the primary metric of each task, on the same draws of cases. NaN where
-    the model is not clearly above the floor.
+    when nothing is lost; of the primary metric of each task, on the records that all three answered
+    and the same draws of cases. NaN where the model is not clearly above the floor. A row without
+    floor stands for all question types.
     """
     import pandas
 
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     controlled = any(control != NONE for _, _, control in samples)
     primaries = {run: filter(is_primary, mine) for run, mine in samples.items()}
     for column in columns_of(primaries) if controlled else ():
-        floor = next((r for name in FLOORS for r in column.runs if r[0] == name), None)
-        if floor is None:
-            continue
-        weights = draws_of(len(column.case_index), replicates)
+        place = (column.task, column.metric, column.protocol)
         for run in sorted((r for r in column.runs if r[2] != NONE), key=str):
-            for kind in (k for k in column.kinds if k != MACRO):
-                model = column.statistic((run[0], run[1], NONE), kind, floor)
-                control = column.statistic(run, kind, floor)
-                base = column.statistic(floor, kind, run)
-                if model is None or control is None or base is None:
-                    continue
-                place = (column.task, kind, column.metric, column.protocol, *run, floor[0])
-                shares = _shares(model, control, base, weights)
-                rows.append((*place, *shares, column.cases_of(run, kind)))
+            model = (run[0], run[1], NONE)
+            if model not in column.runs:
+                continue
+            floor = floor_of(run, column.runs)
+            cut = None if floor is None else column.common((model, run, floor))
+            if floor is None or cut is None:
+                rows.append((place[0], ALL, *place[1:], *run, "", *[np.nan] * 5, 0))
+                continue
+            for kind in (k for k in cut.kinds if k != MACRO):
+                found = _shares(cut, (model, run, floor), kind, replicates)
+                if found:
+                    rows.append((place[0], kind, *place[1:], *run, floor[0], *found))
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
+def floor_of(run: Run, runs: Iterable[Run]) -> Run | None:
+    """Return the floor of a model's runs: of the same experiment, and seed if it has it.
+
+    It is called as one of FLOORS, behind the experiment's name where there is one (a/blind). Of
+    other seeds it is the lowest.
+    """
+    experiment = run[0].rpartition("/")[:2]
+    for name in FLOORS:
+        mine = [r for r in runs if r[2] == NONE and r[0].rpartition("/") == (*experiment, name)]
+        if mine:
+            return min(mine, key=lambda r: (r[1] != run[1], -1 if r[1] is None else r[1]))
+    return None
+
+
 def _shares(
-    model: Statistic, control: Statistic, floor: Statistic, weights: Any
-) -> tuple[float, float, float, float, float]:
-    """Return gain, what the control keeps of it, the reliance and its interval."""
+    column: Column, three: tuple[Run, Run, Run], kind: str, replicates: int
+) -> tuple[float, float, float, float, float, int] | None:
+    """Return gain, what the control keeps of it, the reliance, its interval, and the cases."""
+    model, control, floor = (column.statistic(run, kind) for run in three)
+    if model is None or control is None or floor is None:
+        return None
     gain, kept = model.point() - floor.point(), control.point() - floor.point()
-    drawn = model.replicates(weights) - floor.replicates(weights)
-    low, _ = interval(drawn, LEVEL)
-    if low < LEAST_GAIN:
-        return gain, kept, np.nan, np.nan, np.nan
-    lost = model.replicates(weights) - control.replicates(weights)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a draw without any gain has no share
-        shares = np.where(drawn > 0, lost / drawn, np.nan)
-    return gain, kept, 1 - kept / gain, *interval(shares, LEVEL)
+    cases = column.counts(three[0], kind)[1]
+    weights = shared_draws(len(column.case_index), replicates, SEED)
+    left = way_between(floor, model, control, weights, LEAST_GAIN, LEVEL)
+    if left is None:
+        return gain, kept, np.nan, np.nan, np.nan, cases
+    return gain, kept, 1 - left.point, 1 - left.hi, 1 - left.lo, cases
 
 
 def write_reliance(found: pandas.DataFrame, folder: Path) -> list[Path]:
@@ -96,11 +125,14 @@ def write_reliance(found: pandas.DataFrame, folder: Path) -> list[Path]:
 
 
 def reliance_sheets(found: pandas.DataFrame) -> list[Sheet]:
-    """Return a sheet per task: the share of each model's gain that vanishes under each control."""
+    """Return a sheet per task and floor: the share of each model's gain that each control takes.
+
+    What has no floor has a sheet that says so.
+    """
     sheets = []
     for (task, metric, floor), part in found.groupby(["task", "metric", "floor"], sort=False):
         models = runs_of(part.assign(control=NONE))
-        kinds, rows = in_order(part["question_type"], KINDS), []
+        kinds, rows = in_order(part["question_type"], KINDS) if floor else [], []
         for model, seed, control in runs_of(part):
             mine = part[(part["model"] == model) & (part["control"] == control)]
             mine = mine[mine["seed"].isna() if seed is None else mine["seed"] == seed]
@@ -108,8 +140,10 @@ def reliance_sheets(found: pandas.DataFrame) -> list[Sheet]:
             label = models[model, seed, NONE]
             rows.append((label, control, *(shares.get(kind, "") for kind in kinds)))
         title = f"{task}: share of the gain in {metric} above {floor} that vanishes [95 %]"
-        heads = ("model", "control", *kinds)
-        sheets.append(Sheet(title, heads, tuple(rows), task, (HOW_MUCH,)))
+        if not floor:
+            title = f"{task}: no visual reliance in {metric}"
+        told = HOW_MUCH if floor else f"There is no floor: {NO_FLOOR}."
+        sheets.append(Sheet(title, ("model", "control", *kinds), tuple(rows), task, (told,)))
     return sheets
 
 

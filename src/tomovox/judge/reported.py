@@ -1,7 +1,8 @@
 """Which figures of papers are the same number as ours, and how do they join a table?
 
-A reported figure is a line below its model, as a control is, named `reported`. It is compared with
-nothing: no interval, difference or p-value, and none of ours changes beside it.
+A reported figure is a line below its model, as a control is, named `reported`, or `reported, not
+verified`. It is compared with nothing: no interval, difference or p-value, and none of ours changes
+beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tomovox.judge.cells import REPORTED, where
+from tomovox.judge.cells import OF_PAPERS, REPORTED, UNVERIFIED, where
 from tomovox.judge.published import Figure, reported_rows
 from tomovox.judge.tables import COLUMNS
 from tomovox.schema import NONE, Task, TomovoxError
@@ -21,7 +22,10 @@ ENCODER = "encoder:roberta-large|layer:17|"
 """What M3D-Bench computes BERTScore with, as our signature names it (M3D, section on M3D-Bench)."""
 
 SAME_DATA = "Two numbers can be compared only where both come from the data and split of the paper."
-BESIDE = f"reported: the figure of a paper in the same protocol, in no statistics. {SAME_DATA}"
+BESIDE = (
+    "reported: the figure of a paper in the same protocol, in no statistics; not verified: from "
+    f"memory, neither read in the paper nor confirmed by another. {SAME_DATA}"
+)
 
 
 def systems_of(
@@ -73,26 +77,22 @@ def with_reported(
     frame: pandas.DataFrame,
     figures: Sequence[Figure],
     systems: Mapping[str, str] | None = None,
-    others: bool = False,
 ) -> pandas.DataFrame:
     """Return a long table, compared or not, with the reported figures of its models as rows.
 
     They are those that `same_numbers` finds for the system of a row's model (see `systems_of`):
-    `control` is REPORTED, `seed` is missing, `n` too where the paper does not say it, and the
-    signature tells the source. With `others`, figures of further systems join as rows under the
-    system's own name. A place has one figure: of several splits that of as many records as ours,
-    else that of the most. Raises TomovoxError as `systems_of` does.
+    `control` is REPORTED or UNVERIFIED, `seed` is missing, `n` too where the paper does not say it,
+    and the signature tells the source. A place has one figure: of several splits that of as many
+    records as ours, else that of the most. Raises TomovoxError as `systems_of` does.
     """
     import pandas
 
     mapped = systems_of(frame, {figure.system for figure in figures}, systems)
-    taken = {*mapped.values(), *frame["model"]}  # a row of ours may be called as a system it is not
     found: dict[tuple[str, ...], list[tuple[bool, int, Figure]]] = {}
     for row, figure in same_numbers(frame, figures):
-        own = mapped.get(row["model"]) == figure.system
-        if own or (others and figure.system not in taken):
-            model = row["model"] if own else figure.system
-            place = (figure.task, figure.question_type, figure.metric, figure.protocol, model)
+        if mapped.get(row["model"]) == figure.system:
+            kind = (figure.task, figure.question_type, figure.metric, figure.protocol)
+            place = (*kind, row["model"])
             split = (figure.n == row["n"], figure.n or 0, figure)
             found.setdefault(place, []).append(split)
     if not found:
@@ -116,7 +116,7 @@ def _row(model: str, figure: Figure) -> dict[str, Any]:
         "metric": figure.metric,
         "protocol": figure.protocol,
         "model": model,
-        "control": REPORTED,
+        "control": REPORTED if figure.verified else UNVERIFIED,
         "value": figure.value,
         "n": figure.n,
         "signature": f"reported: {figure.source}; {verified}; {figure.note}",
@@ -126,4 +126,4 @@ def _row(model: str, figure: Figure) -> dict[str, Any]:
 
 def reported_notes(frame: pandas.DataFrame) -> list[str]:
     """Return what a reader must know of a table with reported figures; nothing without any."""
-    return [BESIDE] if (frame["control"] == REPORTED).any() else []
+    return [BESIDE] if frame["control"].isin(OF_PAPERS).any() else []

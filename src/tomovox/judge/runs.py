@@ -61,7 +61,7 @@ def experiment_names(runs: Sequence[Path]) -> dict[Path, str]:
     return {folder: "/".join(folder.parts[-parts:]) for folder in folders}
 
 
-def controls_of(run: Path) -> dict[str, Path]:
+def answers_of(run: Path) -> dict[str, Path]:
     """Return the folders with a run's predictions: its own under "none", then its controls'."""
     found = sorted(p for p in (run / CONTROLS_FOLDER).glob("*") if _answered(p))
     return {NONE: run} | {folder.name: folder for folder in found}

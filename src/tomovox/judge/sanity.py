@@ -11,20 +11,21 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tomovox.judge.cells import Run, cells_of, metrics_in, runs_of, shown, span, where
-from tomovox.judge.compare import DRAWS, LEVEL, Answers, Column, columns_of, draws_of
+from tomovox.judge.columns import Column, columns_of
+from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.reliance import LEAST_GAIN
-from tomovox.judge.score import ALL, score
+from tomovox.judge.score import ALL, check_one_data_set, score
 from tomovox.judge.tables import build_table, model_and_seed
 from tomovox.metrics.metric import PROTOCOLS
 from tomovox.schema import NONE, Prediction, Task, TomovoxError
 from tomovox.sheets import Sheet, in_order
-from tomovox.statistics.bootstrap import interval
+from tomovox.statistics.bootstrap import shared_draws
+from tomovox.statistics.way import way_between
 
 if TYPE_CHECKING:
     import pandas
@@ -115,39 +116,16 @@ def _answers(
 
 def _way(column: Column, run: Run) -> dict[str, float]:
     """Return the columns WAY of one run in one metric; none of them without a common record."""
-    if CEILING not in column.runs or FLOOR not in column.runs:
+    among = column.common((run, CEILING, FLOOR))
+    if among is None:
         return {}
-    three = {place: column.runs[place] for place in (run, CEILING, FLOOR)}
-    common = set.intersection(*(set(answers.ids) for answers in three.values()))
-    among = Column(
-        column.task,
-        column.metric,
-        column.protocol,
-        {place: _only(answers, common) for place, answers in three.items()},
-    )
     value, ceiling, floor = (among.statistic(place, ALL) for place in (run, CEILING, FLOOR))
     if value is None or ceiling is None or floor is None:
         return {}
-    weights = draws_of(len(among.case_index), DRAWS)
-    low = floor.replicates(weights)
-    gap = ceiling.replicates(weights) - low
-    cases = among.cases_of(run, ALL)
-    if not interval(gap, LEVEL)[0] >= LEAST_GAIN:
-        return {"cases": cases}
-    gone = np.full(len(gap), np.nan)  # a draw without a gap has no way
-    np.divide(value.replicates(weights) - low, gap, out=gone, where=gap > 0)
-    point = (value.point() - floor.point()) / (ceiling.point() - floor.point())
-    return dict(zip(WAY, (point, *interval(gone, LEVEL), cases), strict=True))
-
-
-def _only(answers: Answers, ids: set[str]) -> Answers:
-    kept = [record in ids for record in answers.ids]
-    return Answers(
-        list(compress(answers.ids, kept)),
-        list(compress(answers.cases, kept)),
-        answers.kinds[kept],
-        answers.values[kept],
-    )
+    weights = shared_draws(len(among.case_index), DRAWS, SEED)
+    cases = among.counts(run, ALL)[1]
+    found = way_between(floor, ceiling, value, weights, LEAST_GAIN, LEVEL)
+    return {"cases": cases} if found is None else dict(zip(WAY, (*found, cases), strict=True))
 
 
 def sanity_sheets(board: pandas.DataFrame) -> list[Sheet]:
@@ -199,16 +177,11 @@ def _shown(cell: Any) -> str:
 
 def _records(runs: Mapping[str, Sequence[Prediction]]) -> list[Prediction]:
     """Return one prediction of every record, by id."""
-    first: dict[str, tuple[str, Prediction]] = {}
-    for name, predictions in runs.items():
-        for record in predictions:
-            other, same = first.setdefault(record.id, (name, record))
-            if same.reference != record.reference:
-                raise TomovoxError(
-                    f"{record.id}: {other} and {name} have different references; "
-                    f"compare runs over one data set"
-                )
-    return [first[key][1] for key in sorted(first)]
+    check_one_data_set(
+        {name: {r.id: (r.case, r.reference) for r in mine} for name, mine in runs.items()}
+    )
+    found = {record.id: record for mine in runs.values() for record in mine}
+    return [found[key] for key in sorted(found)]
 
 
 def shuffled(records: Sequence[Prediction], seed: int) -> list[Prediction]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
@@ -81,16 +81,22 @@ class Sample(TypedDict):
     counts: NotRequired[list[int]]
 
 
+Records = dict[str, tuple[str, str]]
+"""Case and reference of each record, by its id."""
+
+
 @dataclass
 class Scores:
     """What `score` returns. `unscored` counts the predictions of tasks without any row.
 
-    Such a task has no metric here, or asks for an ability that the model lacks.
+    Such a task has no metric here, or asks for an ability that the model lacks. `records`
+    are all that were predicted.
     """
 
     samples: list[Sample] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     unscored: dict[str, int] = field(default_factory=dict)
+    records: Records = field(default_factory=dict, compare=False)
 
 
 def score(
@@ -105,9 +111,10 @@ def score(
     TomovoxError, with the id, for a prediction that cannot be scored.
     """
     by_task: dict[Task, list[Prediction]] = defaultdict(list)
+    scores = Scores()
     for prediction in predictions:
         by_task[prediction.task].append(_with_mask_in(folder, prediction))
-    scores = Scores()
+        scores.records[prediction.id] = prediction.case, prediction.reference
     for task in Task:
         records = sorted(by_task.get(task, []), key=lambda record: record.id)
         before = len(scores.rows)
@@ -133,6 +140,24 @@ def score_run(folder: Path) -> Scores:
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     write_atomically(folder / RESULTS, results_json(scores, digest, count_left_out(folder)))
     return scores
+
+
+def check_one_data_set(runs: Mapping[str, Records]) -> None:
+    """Raise TomovoxError where two runs, by their names, have other cases or references of an id.
+
+    The data sets that are made here, and the samples of one, name their records alike: answers to
+    unrelated questions would be paired.
+    """
+    first: dict[str, tuple[str, tuple[str, str]]] = {}
+    for name, records in runs.items():
+        for record, mine in records.items():
+            other, same = first.setdefault(record, (name, mine))
+            if same != mine:
+                what = "cases" if same[0] != mine[0] else "references"
+                raise TomovoxError(
+                    f"{record}: {other} and {name} have different {what}; compare runs over one "
+                    f"data set"
+                )
 
 
 def results_json(

@@ -23,10 +23,11 @@ from tomovox.judge.cells import (
     unit_of,
     where,
 )
+from tomovox.judge.layout import MARKS, cell_of
 from tomovox.judge.markdown import markdown_of
 from tomovox.judge.score import ALL, Row
 from tomovox.schema import NONE, Task, TomovoxError, write_atomically
-from tomovox.sheets import Sheet, in_order, one_line
+from tomovox.sheets import Sheet, in_order, printable
 
 if TYPE_CHECKING:
     import pandas
@@ -45,6 +46,9 @@ COLUMNS = (
     "signature",
     "note",
 )
+READ = "* better, † worse than the reference (a control: than its model); bold: than every other"
+"""How marks are read in the terminal, where no interval has room."""
+
 WIDEST = 110
 """Columns of text that a table of the terminal may take."""
 
@@ -145,17 +149,22 @@ def print_table(frame: pandas.DataFrame, console: Console, remarks: Sequence[str
         headlines = headlines_in(part)
         printer.print_task(part, task, headlines)
         printer.print_types(part, task, headlines)
-    for note in [*printer.notes, *remarks]:
-        console.print(escape(one_line(note)), highlight=False)
+    marked = [READ] if printer.marked else []
+    for note in [*marked, *printer.notes, *remarks]:
+        console.print(escape(printable(note)), highlight=False)
 
 
 @dataclass
 class _Printer:
-    """Prints tables of the terminal; `notes` collects why cells are empty or columns missing."""
+    """Prints tables of the terminal; `notes` collects why cells are empty or columns missing.
+
+    `marked` says if a value has a mark.
+    """
 
     console: Console
     runs: Mapping[Run, str]
     notes: dict[str, None] = field(default_factory=dict)
+    marked: bool = False
 
     def print_task(
         self, part: pandas.DataFrame, task: str, headlines: Sequence[tuple[str, str]]
@@ -198,6 +207,7 @@ class _Printer:
     ) -> None:
         from rich.markup import escape
         from rich.table import Table
+        from rich.text import Text
 
         found = cells_of(part)
         table = Table(title=title, title_justify="left")
@@ -208,8 +218,12 @@ class _Printer:
             cells = []
             for kind, metric, protocol in columns:
                 cell = found.get((run, kind, metric, protocol))
-                cells.append(shown(cell, metric, protocol, short=True))
+                printed = cell_of(cell, metric, protocol)
+                mark = MARKS[printed.better]
+                text = shown(cell, metric, protocol, short=True) + mark
+                cells.append(Text(text, style="bold" if printed.best else ""))
+                self.marked |= bool(mark) or printed.best
                 if cell is not None and cell["note"]:
                     self.notes[f"{metric} {protocol}: {cell['note']}"] = None
-            table.add_row(escape(one_line(label)), *cells)
+            table.add_row(escape(printable(label)), *cells)
         self.console.print(table)

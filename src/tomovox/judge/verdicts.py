@@ -18,12 +18,11 @@ from tomovox.judge.cells import (
     unit_of,
     where,
 )
-from tomovox.judge.compare import SIGNIFICANT
+from tomovox.judge.compare import CORRECTION_NAMES, SIGNIFICANT
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.score import ALL
 from tomovox.schema import NONE, Task, TomovoxError
 from tomovox.sheets import BELOW, Sheet, in_order
-from tomovox.statistics.power import detectable
 from tomovox.statistics.seeds import spread
 
 if TYPE_CHECKING:
@@ -33,12 +32,22 @@ HEADS = ("value [95 %]", "difference [95 %]", "p, adjusted", "verdict", "could s
 SEED_HEADS = ("model", "seeds", "mean", "sd from other cases", "sd from other seeds")
 HOW_COMPARED = (
     "Paired by record; 95 % intervals from a bootstrap over cases; p from swapping the answers of "
-    "two rows case by case, corrected over all rows and question types of a metric. A model is "
-    "compared with the reference, a control with its model. The last column is the smallest "
-    "difference that so many cases show four times of five."
+    "two rows case by case, corrected over all rows and question types of a metric, controls "
+    "apart. The verdict is that of p; the interval of a difference is not corrected, so that one "
+    "without 0 may stand beside a tie. A model is compared with the reference, a control with its "
+    "model. Could show: the smallest difference that so many cases show four times of five after "
+    "the correction, empty where no record tells the two apart. A verdict is of these weights, "
+    "not of the recipe: trained from another seed they may differ."
 )
-NORMAL = 1.959964
-"""Half the width of a 95 % interval in standard errors."""
+FEW = 30
+FEW_CASES = (
+    f"Of fewer than {FEW} cases an interval is too narrow. Where five or fewer of them differ, no "
+    f"p can be below {SIGNIFICANT}."
+)
+NO_WIDTH = (
+    "An interval without width, as at 0 or 100 %, says that all cases scored alike, not that the "
+    "value is certain."
+)
 
 
 @dataclass(frozen=True)
@@ -103,30 +112,33 @@ def verdict_of(cell: Any) -> str:
 
 
 def verdict_sheets(
-    frame: pandas.DataFrame, reference: str, asked: Asked | None = None
+    frame: pandas.DataFrame,
+    reference: str,
+    asked: Asked | None = None,
+    correction: str = "holm",
 ) -> list[Sheet]:
     """Return a sheet of verdicts for each metric asked for of each task, and one of its seeds.
 
     A row is a run, or by type a run and question type. A model is compared with the reference, a
-    control with its model. "could show" is the smallest difference that so many cases show four
-    times of five.
+    control with its model, as HOW_COMPARED tells; `correction` is that of the comparison.
     """
     asked, sheets = asked or Asked(), []
     for task in in_order(frame["task"], [str(task) for task in Task]):
         part = where(frame, task=task)
         for metric, protocol in asked.pairs_of(part, task):
             cells = where(part, metric=metric, protocol=protocol)
-            sheets.append(_verdict_sheet(cells, reference, asked.by_type))
+            sheets.append(_verdict_sheet(cells, reference, asked.by_type, correction))
             sheets += _seed_sheet(where(cells, question_type=ALL))
     return sheets
 
 
-def _verdict_sheet(part: pandas.DataFrame, reference: str, by_type: bool) -> Sheet:
+def _verdict_sheet(part: pandas.DataFrame, reference: str, by_type: bool, correction: str) -> Sheet:
     """Return the verdicts of one metric of one protocol in one task."""
     task, metric, protocol = part[["task", "metric", "protocol"]].iloc[0]
     cases = where(part, question_type=ALL)["cases"].dropna().astype(int)
     of = f"{span(cases).removeprefix('n=')} cases" if len(cases) else "no cases"
     cells, runs, rows = cells_of(part), runs_of(part), []
+    told = [HOW_COMPARED, *_family(part, correction)]
     for kind in in_order(part["question_type"], KINDS) if by_type else [ALL]:
         for run, label in runs.items():
             if (cell := cells.get((run, kind, metric, protocol))) is None:
@@ -136,13 +148,45 @@ def _verdict_sheet(part: pandas.DataFrame, reference: str, by_type: bool) -> She
             is_reference = model == reference and control == NONE
             place = (name, kind) if by_type else (name,)
             rows.append((*place, *_said(cell, metric, protocol, is_reference)))
+            told += _remarks(cell, label, kind, is_reference)
+    shown_rows = part if by_type else where(part, question_type=ALL)
+    if len(cases) and shown_rows["cases"].min() < FEW:
+        told.append(FEW_CASES)
+    if (shown_rows["lo"] == shown_rows["hi"]).any():
+        told.append(NO_WIDTH)
     return Sheet(
         title=f"{task}: {metric}, {protocol}, {of}, against {reference}",
         heads=("model", *(["question type"] if by_type else []), *HEADS),
         rows=tuple(rows),
         section=task,
-        told=(HOW_COMPARED,),
+        told=tuple(told),
     )
+
+
+def _family(part: pandas.DataFrame, correction: str) -> Iterator[str]:
+    """Yield how many comparisons of one metric were corrected together, and how."""
+    task, metric, protocol = part[["task", "metric", "protocol"]].iloc[0]
+    tested = part[part["p"].notna()]
+    models = int((tested["control"] == NONE).sum())
+    controls = f" and, apart, {len(tested) - models} of controls" if len(tested) > models else ""
+    if len(tested):
+        yield (
+            f"{task}, {metric} of protocol {protocol}: corrected by {CORRECTION_NAMES[correction]} "
+            f"over {models} comparisons of models{controls}."
+        )
+
+
+def _remarks(cell: Any, label: str, kind: str, is_reference: bool) -> Iterator[str]:
+    """Yield what differs in the records of a comparison, or why there is none."""
+    of = label if kind == ALL else f"{label}, {kind}"
+    if cell["p"] == cell["p"] and cell["pair_n"] != cell["n"]:
+        yield (
+            f"{of}: the difference is over the {cell['pair_n']} records of {cell['pair_cases']} "
+            f"cases that both answered, the value over {cell['n']} of {cell['cases']}."
+        )
+    if cell["p"] != cell["p"] and cell["lo"] == cell["lo"] and not is_reference:
+        gallery = " of one gallery" if cell["task"] == Task.RETRIEVAL else ""
+        yield f"{of}: not compared, there are no shared records{gallery}."
 
 
 def _said(cell: Any, metric: str, protocol: str, is_reference: bool) -> tuple[str, ...]:
@@ -152,9 +196,10 @@ def _said(cell: Any, metric: str, protocol: str, is_reference: bool) -> tuple[st
         return value, "reference" if is_reference else "", "", "", ""
     difference = _points(cell["difference"], metric, protocol, "+")
     difference += _ends(cell, "difference_", metric, protocol, "+")
-    least = detectable((cell["difference_hi"] - cell["difference_lo"]) / (2 * NORMAL))
+    least = cell["detectable"]
+    could = "" if least != least else _points(least, metric, protocol)
     p = f"{cell['p_adjusted']:.3f}" if cell["p_adjusted"] >= 0.0005 else "<0.001"
-    return value, difference, p, verdict_of(cell), _points(least, metric, protocol)
+    return value, difference, p, verdict_of(cell), could
 
 
 def _ends(cell: Any, prefix: str, metric: str, protocol: str, sign: str = "") -> str:
@@ -180,9 +225,8 @@ def _seed_sheet(part: pandas.DataFrame) -> Iterator[Sheet]:
     rows = []
     for model, mine in part[part["lo"].notna() & (part["control"] == NONE)].groupby("model"):
         if len(mine) > 1:
-            errors = (mine["hi"] - mine["lo"]) / (2 * NORMAL)
-            found = spread(mine["value"].tolist(), errors.tolist())
-            numbers = (mine["value"].mean(), found.sample_sd, found.seed_sd or 0.0)
+            found = spread(mine["value"].tolist(), mine["standard_error"].tolist())
+            numbers = (mine["value"].mean(), *found)
             rows.append(
                 (model, str(len(mine)), *(_points(each, metric, protocol) for each in numbers))
             )

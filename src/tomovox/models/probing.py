@@ -2,13 +2,16 @@
 
 Two ways, never mixed. Hidden in the percept, a slice loses its own features, and still speaks
 through whatever else saw it (the 3D tokens of Med-2E3). Hidden in the input, it is gone before
-anything perceives it. Letters: k sets of slices, n slices, q questions, r rows (a question about
-a set), u studies.
+anything perceives it. Either way the model scores slices anew: its weights for what is left, and
+for the filling of what is not, are those of a volume that looks like this, not the first ones with
+some struck out. Letters: k sets of slices, n slices, q questions, r rows (a question about a set),
+u studies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -23,6 +26,12 @@ from tomovox.models.splice import Spliced
 from tomovox.schema import Batch, Percept, Questions, Studies, TomovoxError
 
 Where = Literal["percept", "input"]
+
+FILLING: Mapping[Where, str] = {
+    "percept": "mean features of the shown slices, 0 when none is shown",
+    "input": "mean intensity of the whole volume",
+}
+"""Way of hiding -> what a hidden slice holds instead."""
 
 ROWS = 128
 """Prompts that are read at a time."""
@@ -115,18 +124,21 @@ def _without_padding(prompts: Spliced, rows: Int[np.ndarray, "r"]) -> Spliced:
 
 
 def hide_in_percept(percept: Percept, names: Sequence[str], keep: Bool[Tensor, "k n"]) -> Percept:
-    """Return k copies of one study's percept; a hidden slice has the mean features of all slices.
+    """Return k copies of one study's percept; a hidden slice has the mean features of the shown.
 
-    `names` are the features with a row per slice. Raises TomovoxError where there is none.
+    So a hidden slice tells nothing that no shown slice tells; zeros where none is shown. `names`
+    are the features with a row per slice. Raises TomovoxError where there is none.
     """
     if not names:
         raise TomovoxError("this model keeps no features of single slices; hide them in the input")
     copies = percept.rows(torch.zeros(len(keep), dtype=torch.long, device=keep.device))
     features = dict(copies.features)
+    counts = keep.sum(1, keepdim=True).clamp(min=1)
     for name in names:
         rows = features[name]
         shown = keep.view(*keep.shape, *[1] * (rows.ndim - 2))
-        features[name] = torch.where(shown, rows, rows.mean(1, keepdim=True))
+        mean = torch.einsum("kn,n...->k...", (keep / counts).to(rows), percept.features[name][0])
+        features[name] = torch.where(shown, rows, mean.unsqueeze(1))
     return Percept(features)
 
 
@@ -159,17 +171,26 @@ def _asked(batch: Batch, copies: Int[Tensor, "r"], asked: Int[Tensor, "r"]) -> B
     )
 
 
-@torch.no_grad()
-def scramble(model: VolumeLM, seed: int) -> None:
+@contextmanager
+def scrambled(model: VolumeLM, seed: int) -> Iterator[None]:
     """Permute the entries of every weight of the parts that score slices, each within itself.
 
-    A check of attributions: scores that stay the same were not learned (Adebayo et al. 2018, model
-    parameter randomisation). Raises TomovoxError for a model without such parts.
+    On leaving, the weights are what they were. A check of attributions: scores that stay the same
+    were not learned (Adebayo et al. 2018, model parameter randomisation). Raises TomovoxError for a
+    model without such parts.
     """
     if not model.scoring_parts:
         raise TomovoxError("this model has no part that scores slices")
     draws = torch.Generator().manual_seed(seed)
-    for part in model.scoring_parts:
-        for parameter in model.get_submodule(part).parameters():
-            order = torch.randperm(parameter.numel(), generator=draws).to(parameter.device)
-            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    parts = [model.get_submodule(part) for part in model.scoring_parts]
+    weights = [parameter for part in parts for parameter in part.parameters()]
+    before = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight, old in zip(weights, before, strict=True):
+            order = torch.randperm(weight.numel(), generator=draws).to(weight.device)
+            weight.copy_(old.flatten()[order].view_as(weight))
+        try:
+            yield
+        finally:
+            for weight, old in zip(weights, before, strict=True):
+                weight.copy_(old)

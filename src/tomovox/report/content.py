@@ -49,8 +49,9 @@ class Answer:
 class Sample:
     """One record and every model's answer to it, by the model's name.
 
-    `volume` names what is shown beside it; `evidence` are the slices that hold the answer, counted
-    from 0. Empty means unknown for both.
+    `volume` names what is shown beside it, the first of its `series`; `evidence` are the slices
+    that hold the answer, counted from 0, and `scope` is "slice" where it is local, "volume" where
+    it shows in every slice. Empty, or 0 series, means unknown. Weights are shown of one series.
     """
 
     id: str
@@ -62,7 +63,9 @@ class Sample:
     question_type: str = ""
     choices: tuple[str, ...] = ()
     volume: str = ""
+    series: int = 0
     evidence: tuple[int, ...] = ()
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Letters: D H W depth, height and width of a volume, n h w slices of an image and
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -16,9 +16,6 @@ from PIL import Image
 
 from tomovox.report.content import Sample, Volume
 from tomovox.schema import TomovoxError
-
-MOST_VOLUMES = 50
-"""Volumes whose slices a page holds unless more are asked for."""
 
 MOST_SIDE = 144
 """Pixels of the longer side of a slice in a page; larger slices are shrunk."""
@@ -48,21 +45,27 @@ class PackedVolume:
     mosaics: tuple[str, ...]
 
 
-def chosen_volumes(samples: Iterable[Sample], most: int = MOST_VOLUMES) -> list[str]:
-    """Return the volumes to show: at most so many, spread evenly over the order of the samples."""
+def chosen_volumes(samples: Iterable[Sample], most: int) -> list[str]:
+    """Return the volumes to show: at most so many, spread evenly over the order of the samples.
+
+    So are the first few of them, and a page that has no room for more is fair too.
+    """
     paths = list(dict.fromkeys(sample.volume for sample in samples if sample.volume))
     count = min(most, len(paths))
-    return [paths[place * len(paths) // count] for place in range(count)]
+    # Halves first, then quarters: the order of the places whose binary digits are read backwards.
+    order = sorted(range(count), key=lambda place: f"{place:032b}"[::-1])
+    return [paths[place * len(paths) // count] for place in order]
 
 
 def packed_volumes(
-    volumes: Iterable[tuple[str, Volume]], known: Iterable[str]
-) -> Iterator[PackedVolume]:
-    """Yield the volumes ready for a page, one after the other.
+    volumes: Iterable[tuple[str, Volume]], known: Iterable[str], room: int
+) -> tuple[list[PackedVolume], bool]:
+    """Return the volumes ready for a page, and whether all of them fit into `room` bytes.
 
-    Raises TomovoxError for a volume that no sample names, that comes twice or has no slice.
+    From the first that does not fit on there is none. Raises TomovoxError for a volume that no
+    sample names, that comes twice or has no slice.
     """
-    wanted = set(known)
+    wanted, shown = set(known), list[PackedVolume]()
     for path, voxels in volumes:
         if path not in wanted:
             raise TomovoxError(
@@ -72,7 +75,12 @@ def packed_volumes(
         if not voxels.size:
             raise TomovoxError(f"{path}: the volume has no voxel; leave it out of the report")
         wanted.remove(path)
-        yield packed_volume(path, voxels)
+        packed = packed_volume(path, voxels)
+        room -= sum(map(len, packed.mosaics))
+        if room < 0:
+            return shown, False
+        shown.append(packed)
+    return shown, True
 
 
 def packed_volume(path: str, voxels: UInt8[np.ndarray, "D H W"]) -> PackedVolume:

@@ -27,7 +27,7 @@ KINDS = ("all", "macro", *QUESTION_TYPES.values())
 def packed(value: Any) -> str:
     """Return a JSON value as base64 of gzip; the same value gives the same text."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
 def block(name: str, text: str) -> str:
@@ -36,30 +36,33 @@ def block(name: str, text: str) -> str:
 
 
 def blocks_of(content: Content, volumes: Iterable[PackedVolume]) -> Iterator[str]:
-    """Yield the blocks of a page: mosaics, samples, then what is read first."""
+    """Yield the blocks of a page but those of samples: mosaics, then what is read first."""
     shown = []
     for place, volume in enumerate(volumes):
         for part, mosaic in enumerate(volume.mosaics):
             yield block(f"mosaic-{place}-{part}", mosaic)
         shown.append(volume)
-    scales = _scales(content)
-    models = in_order(chain.from_iterable(sample.answers for sample in content.samples), ())
-    places = {key: place for place, key in enumerate(scales)}
-    for start in range(0, len(content.samples), CHUNK):
-        chunk = content.samples[start : start + CHUNK]
-        rows = [_sample(sample, models, places) for sample in chunk]
-        yield block(f"samples-{start // CHUNK}", packed(rows))
     first = {
         "significant": content.significant,
-        "scales": {key: _scale(scale) for key, scale in scales.items()},
+        "scales": {key: _scale(scale) for key, scale in _scales(content).items()},
         "primary": dict(content.primary),
         "kinds": in_order(_words(content.table["question_type"]), KINDS),
         "tasks": in_order(_words(content.table["task"]), list(Task)),
         "table": _columns(content),
-        "samples": _index(content, models),
+        "samples": _index(content, _models(content)),
         "volumes": {volume.path: _shape(place, volume) for place, volume in enumerate(shown)},
     }
     yield block("content", packed(first))
+
+
+def sample_blocks(content: Content) -> Iterator[str]:
+    """Yield the blocks of the samples, CHUNK in each."""
+    models = _models(content)
+    places = {key: place for place, key in enumerate(_scales(content))}
+    for start in range(0, len(content.samples), CHUNK):
+        chunk = content.samples[start : start + CHUNK]
+        rows = [_sample(sample, models, places) for sample in chunk]
+        yield block(f"samples-{start // CHUNK}", packed(rows))
 
 
 def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -75,6 +78,10 @@ def volume_count(samples: Iterable[Sample]) -> int:
 
 def _words(column: Iterable[Any]) -> list[str]:
     return [str(value) for value in column]
+
+
+def _models(content: Content) -> list[str]:
+    return in_order(chain.from_iterable(sample.answers for sample in content.samples), ())
 
 
 def _scales(content: Content) -> dict[str, Scale]:
@@ -93,11 +100,17 @@ def _scale(scale: Scale) -> dict[str, Any]:
 
 def _columns(content: Content) -> dict[str, list[Any]]:
     columns = content.table.astype(object).where(content.table.notna(), None).to_dict("list")
-    return {str(name): [_finite(v) for v in values] for name, values in columns.items()}
+    return {str(name): [_rounded(v, 6) for v in values] for name, values in columns.items()}
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _rounded(value: Any, digits: int) -> Any:
+    """Return a float with so many digits, null for what is no number; zero has no sign.
+
+    A metric of a neural network differs past six digits from call to call, and a page must not.
+    """
+    if not isinstance(value, float):
+        return value
+    return round(float(value), digits) + 0.0 if math.isfinite(value) else None
 
 
 def _index(content: Content, models: list[str]) -> dict[str, Any]:
@@ -122,7 +135,7 @@ def _index(content: Content, models: list[str]) -> dict[str, Any]:
 
 def _score(answer: Answer | None, key: str | None) -> float | None:
     value = answer.scores.get(key) if answer is not None and key is not None else None
-    return None if value is None else _finite(round(float(value), 4))
+    return None if value is None else _rounded(float(value), 4)
 
 
 def _sample(sample: Sample, models: list[str], places: Mapping[str, int]) -> dict[str, Any]:
@@ -131,17 +144,24 @@ def _sample(sample: Sample, models: list[str], places: Mapping[str, int]) -> dic
         "question": sample.question,
         "choices": list(sample.choices),
         "reference": sample.reference,
+        "series": sample.series,
         "evidence": list(sample.evidence),
-        "answers": [_answer(sample.answers.get(model), places) for model in models],
+        "scope": sample.scope,
+        "answers": [
+            _answer(sample.answers.get(model), places, sample.series == 1) for model in models
+        ],
     }
 
 
-def _answer(answer: Answer | None, places: Mapping[str, int]) -> dict[str, Any] | None:
-    """Return an answer: scores by the place of their metric, weights of three digits."""
+def _answer(
+    answer: Answer | None, places: Mapping[str, int], weighed: bool
+) -> dict[str, Any] | None:
+    """Return an answer: scores by the place of their metric, weights of three digits if wanted."""
     if answer is None:
         return None
     scores = {places[key]: _score(answer, key) for key in answer.scores}
-    weights = [_finite(float(f"{weight:.3g}")) for weight in answer.slice_scores]
+    # Weights of several series run over all of their slices, and a page shows those of one.
+    weights = [float(f"{weight:.3g}") for weight in answer.slice_scores] if weighed else []
     return {"text": answer.text, "scores": scores, "weights": weights}
 
 

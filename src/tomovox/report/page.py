@@ -16,9 +16,12 @@ from string import Template
 
 from tomovox.report.content import Content, Figure
 from tomovox.report.mosaics import packed_volumes
-from tomovox.report.packing import blocks_of, volume_count
+from tomovox.report.packing import blocks_of, sample_blocks, volume_count
 from tomovox.schema import write_atomically
 from tomovox.sheets import BELOW, Sheet
+
+MOST_BYTES = 24_000_000
+"""Bytes of slices, samples, figures and sheets: a page with all else stays below 25 MB."""
 
 SCRIPTS = ("blocks.js", "scores.js", "samples.js", "viewer.js", "sample.js", "start.js")
 """The parts of the page's one script, in their order."""
@@ -35,7 +38,10 @@ def write_report(path: Path, content: Content) -> None:
 def page_of(content: Content) -> str:
     """Return the page of a comparison; TomovoxError as of write_report."""
     named = {sample.volume for sample in content.samples if sample.volume}
-    volumes = list(packed_volumes(content.volumes, named))
+    sections = "\n".join(_sections(content))
+    samples = "\n".join(sample_blocks(content))
+    room = MOST_BYTES - len(sections) - len(samples)
+    volumes, whole = packed_volumes(content.volumes, named, room)
     style = _part("report.css")
     script = '"use strict";\n(() => {\n' + "\n".join(map(_part, SCRIPTS)) + "})();\n"
     return Template(_part("page.html")).substitute(
@@ -44,10 +50,10 @@ def page_of(content: Content) -> str:
         style=style,
         script=script,
         legend=_text(content.legend),
-        packed=_text(_counted(content, len(volumes))),
-        sections="\n".join(_sections(content)),
+        packed=_text(_counted(content, len(volumes), whole)),
+        sections=sections,
         links="\n".join(f'<a href="#{name}">{head}</a>' for name, head in _present(content)),
-        blocks="\n".join(blocks_of(content, volumes)),
+        blocks="\n".join([*blocks_of(content, volumes), samples]),
     )
 
 
@@ -71,9 +77,11 @@ def _text(text: str) -> str:
     return html.escape(text)
 
 
-def _counted(content: Content, packed: int) -> str:
-    count = volume_count(content.samples)
-    return f"Slices of {packed} of {count} volumes are packed in this page." if count else ""
+def _counted(content: Content, packed: int, whole: bool) -> str:
+    if not (total := volume_count(content.samples)):
+        return ""
+    full = "" if whole else " More would make it too large."
+    return f"Slices of {packed} of {total} volumes are packed in this page.{full}"
 
 
 def _present(content: Content) -> list[tuple[str, str]]:
@@ -93,7 +101,7 @@ def _sections(content: Content) -> Iterator[str]:
     """Yield the sections that need no script."""
     heads = dict(_present(content))
     bodies = {
-        "attention": map(_figure, content.figures),
+        "attention": (_figure(*each) for each in enumerate(content.figures, 1)),
         "sheets": map(_sheet, content.sheets),
         "provenance": _facts(content),
         "notes": _notes(content),
@@ -106,12 +114,13 @@ def _sections(content: Content) -> Iterator[str]:
             yield "</section>"
 
 
-def _figure(figure: Figure) -> str:
+def _figure(number: int, figure: Figure) -> str:
     # As an image an SVG can neither run a script nor ask for another file.
     data = base64.b64encode(figure.svg.encode("utf-8", "replace")).decode()
-    caption = _text(figure.caption)
-    image = f'<img loading="lazy" alt="{caption}" src="data:image/svg+xml;base64,{data}">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+    name = f"Figure {number}"
+    image = f'<img loading="lazy" alt="{name}" src="data:image/svg+xml;base64,{data}">'
+    caption = f"<figcaption>{name}. {_text(figure.caption)}</figcaption>"
+    return f"<figure>{image}{caption}</figure>"
 
 
 def _sheet(sheet: Sheet) -> str:

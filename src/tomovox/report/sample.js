@@ -1,5 +1,8 @@
 // What was asked, what is right, and what did every model say? One opened sample.
 
+// The scope of a question whose answer shows in every slice.
+const ANYWHERE = "volume";
+
 class Opened {
   constructor(content, element, go) {
     this.content = content;
@@ -45,7 +48,7 @@ class Opened {
       this.scores(given),
     ];
     this.element.replaceChildren(...parts.flat());
-    return viewer.start(first(sample, viewer.depth));
+    return viewer.start(first(sample.answers, viewer));
   }
 
   facts(place, sample) {
@@ -68,16 +71,18 @@ class Opened {
       .filter(([, weights]) => weights.length);
     const depth = shape?.depth ?? Math.max(0, ...weighed.map(([, weights]) => weights.length));
     const top = Math.max(...weighed.flatMap(([, weights]) => weights));
-    const { evidence } = sample;
-    const local = evidence.length < depth ? evidence : [];
+    const { evidence, scope, series } = sample;
+    const local = scope === ANYWHERE ? [] : evidence;
     const strips = weighed.map(([model, weights]) => new Strip(model, weights, local, depth, top));
     const total = new Set(volume.filter(Boolean)).size;
     const packed = Object.keys(this.content.volumes).length;
     const viewer = new Viewer({ shape, depth, evidence: local, path, strips, total, packed });
-    if (evidence.length && depth) {
-      const where = local.length ? `slices ${ranges(local)}` : "the whole volume";
-      viewer.element.append(el("p", { class: "told" }, `Evidence: ${where}.`));
-    }
+    const where = local.length && `Evidence: slices ${ranges(local)}.`;
+    const told = [
+      evidence.length && scope === ANYWHERE ? "Evidence: anywhere in the volume." : where,
+      series > 1 && `Asked about ${series} series: the slices are the first's, weights not drawn.`,
+    ].filter(Boolean);
+    viewer.element.append(...told.map((text) => el("p", { class: "told" }, text)));
     return viewer;
   }
 
@@ -132,9 +137,9 @@ function choices(sample) {
 }
 
 // Return the slice to begin with: within local evidence, else where most weight lies, else midway.
-function first(sample, depth) {
-  const { evidence, answers } = sample;
-  if (evidence.length && evidence.length < depth) return evidence[Math.floor(evidence.length / 2)];
+function first(answers, { depth, evidence }) {
+  const local = [...evidence];
+  if (local.length) return local[Math.floor(local.length / 2)];
   const weights = answers.find((answer) => answer?.weights.length)?.weights;
   if (weights?.length === depth) return weights.indexOf(Math.max(...weights));
   return Math.floor(depth / 2);

@@ -2,6 +2,9 @@
 
 const PAGE = 50;
 
+// How the address of a sample begins; its place follows, for an id may be no text for an address.
+const PREFIX = "#sample/";
+
 class Samples {
   constructor(content, section) {
     this.scales = content.scales;
@@ -173,7 +176,7 @@ class Samples {
     const about = [task[place], kind[place], sample.case].filter(Boolean).join(" · ");
     const marks = models.map((_, model) => this.mark(place, model));
     const link = {
-      href: `#sample/${encodeURIComponent(id[place])}`,
+      href: `${PREFIX}${place}`,
       "aria-current": place === this.open ? "true" : null,
       "data-place": place,
     };
@@ -207,15 +210,10 @@ class Samples {
     );
   }
 
-  place(id) {
-    return this.index.id.indexOf(id);
-  }
-
-  // Return the id of the sample before or after the opened one in the list, if there is one.
+  // Return the place of the sample before or after the opened one in the list, null without one.
   next(by) {
     const at = this.listed.indexOf(this.open);
-    const place = at < 0 ? undefined : this.listed[at + by];
-    return place === undefined ? null : this.index.id[place];
+    return at < 0 ? null : this.listed[at + by] ?? null;
   }
 
   // Mark a sample as the opened one, and show the page of the list that holds it.

@@ -1,15 +1,11 @@
 // What happens when the page is opened, and when its address names a sample?
 
-const PREFIX = "#sample/";
 const NARROW = "(max-width: 900px)";
 
-function wantedId() {
-  if (!location.hash.startsWith(PREFIX)) return null;
-  try {
-    return decodeURIComponent(location.hash.slice(PREFIX.length));
-  } catch {
-    return null; // an address cut within a letter
-  }
+// Return the place that the address names among so many samples; null for another address.
+function wanted(total) {
+  const named = location.hash.startsWith(PREFIX) ? location.hash.slice(PREFIX.length) : "";
+  return /^\d+$/.test(named) && Number(named) < total ? Number(named) : null;
 }
 
 async function start() {
@@ -18,15 +14,14 @@ async function start() {
   const samples = new Samples(content, find("#samples"));
   await samples.render();
   const go = (by) => {
-    location.hash = `sample/${encodeURIComponent(samples.next(by))}`;
+    location.hash = `${PREFIX}${samples.next(by)}`;
   };
   const opened = new Opened(content, find(".opened"), go);
   samples.changed = () => opened.between(samples.next(-1) !== null, samples.next(1) !== null);
 
   async function open() {
-    const id = wantedId();
-    const place = id === null ? -1 : samples.place(id);
-    if (place < 0 || place === samples.open) return;
+    const place = wanted(content.samples.id.length);
+    if (place === null || place === samples.open) return;
     await samples.choose(place);
     const sample = await samples.sample(place);
     if (samples.open !== place) return;

@@ -1,5 +1,5 @@
 // What is in a volume, slice by slice, and how did a model weigh the slices?
-// Slices are counted from 1 for a reader and from 0 here.
+// Slices are counted from 0, as in files, figures and tables.
 
 const KEPT = 8;
 const NOTCH = 60;
@@ -32,8 +32,9 @@ class Viewer {
     this.strips = strips;
     this.images = null;
     this.rolled = 0;
-    this.slider = el("input", { type: "range", min: 1, max: depth, "aria-label": "Slice" });
-    this.told = el("output", { class: "slice", "aria-live": "polite" });
+    this.slider = el("input", { type: "range", min: 0, max: depth - 1, "aria-label": "Slice" });
+    // The slider tells its slice to a screen reader: this is for the eye.
+    this.told = el("p", { class: "slice", "aria-hidden": "true" });
     this.canvas = shape && this.picture();
     const absent = `Of ${count(total)} volumes the slices of ${count(packed)} are in this page; ` +
       "those of this sample are not.";
@@ -44,14 +45,13 @@ class Viewer {
       depth ? el("div", { class: "steer" }, this.slider, this.told) : null,
       strips.map((strip) => strip.element),
     );
-    when(this.slider, "input", () => this.show(Number(this.slider.value) - 1));
-    when(this.element, "keydown", (event) => this.steer(event));
+    when(this.slider, "input", () => this.show(Number(this.slider.value)));
     for (const strip of strips) strip.chosen = (part) => this.show(Math.floor(part * depth));
   }
 
   picture() {
     const { height, width } = this.shape;
-    const canvas = el("canvas", { width, height, tabindex: 0, role: "img" });
+    const canvas = el("canvas", { width, height, role: "img", "aria-label": this.path });
     when(canvas, "wheel", (event) => this.roll(event));
     return canvas;
   }
@@ -67,12 +67,11 @@ class Viewer {
     if (!this.depth) return;
     this.slice = Math.max(0, Math.min(this.depth - 1, slice));
     const held = this.evidence.has(this.slice) ? ", holds the answer" : "";
-    const words = `Slice ${this.slice + 1} of ${this.depth}${held}`;
-    this.slider.value = this.slice + 1;
+    const words = `Slice ${this.slice} (0 to ${this.depth - 1})${held}`;
+    this.slider.value = this.slice;
     this.slider.setAttribute("aria-valuetext", words);
     this.told.textContent = words;
     this.told.classList.toggle("held", Boolean(held));
-    this.canvas?.setAttribute("aria-label", `${words}, ${this.path}`);
     for (const strip of this.strips) strip.point(this.slice, this.depth);
     this.draw();
   }
@@ -85,24 +84,7 @@ class Viewer {
     const pen = this.canvas.getContext("2d");
     const image = this.images[Math.floor(this.slice / tiles)];
     pen.drawImage(image, x, y, width, height, 0, 0, width, height);
-    this.canvas.dataset.slice = this.slice + 1;
-  }
-
-  steer(event) {
-    const far = Math.max(2, Math.round(this.depth / 8));
-    const to = {
-      ArrowRight: this.slice + 1,
-      ArrowUp: this.slice + 1,
-      ArrowLeft: this.slice - 1,
-      ArrowDown: this.slice - 1,
-      PageUp: this.slice + far,
-      PageDown: this.slice - far,
-      Home: 0,
-      End: this.depth - 1,
-    }[event.key];
-    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    this.show(to);
+    this.canvas.dataset.slice = this.slice;
   }
 
   // A wheel moves through the slices; past the first and the last it scrolls the page.
@@ -135,19 +117,17 @@ class Strip {
     });
     const held = (kind, box) =>
       evidence.map((slice) => svg("rect", { class: kind, ...across(slice, depth), ...box }));
-    const frame = { viewBox: `0 0 ${WIDE} ${HIGH + 6}` };
+    const frame = { viewBox: `0 0 ${WIDE} ${HIGH + 6}`, preserveAspectRatio: "none" };
     const even = HIGH - HIGH / weights.length / top;
     const drawing = svg(
       "svg",
-      { ...frame, preserveAspectRatio: "none", class: "strip", role: "img" },
+      { ...frame, class: "strip", role: "img", "aria-label": `Weights of the slices by ${model}` },
       held("held", { y: 0, height: HIGH + 6 }),
       bars,
       top > 0 && svg("line", { class: "even", x1: 0, x2: WIDE, y1: even, y2: even }),
       held("mark", { y: HIGH + 2, height: 4 }),
       this.cursor,
     );
-    const words = summed(weights, evidence, depth);
-    drawing.setAttribute("aria-label", `Weights of the slices by ${model}. ${words}`);
     when(drawing, "click", (event) => {
       const box = drawing.getBoundingClientRect();
       this.chosen((event.clientX - box.left) / box.width);
@@ -157,7 +137,7 @@ class Strip {
       { class: "weights" },
       el("figcaption", {}, el("span", { class: "who" }, model), this.told),
       drawing,
-      el("p", { class: "told" }, words),
+      el("p", { class: "told" }, summed(weights, evidence, depth)),
     );
   }
 
@@ -178,7 +158,7 @@ function across(place, parts, gap = 0) {
 // Return where the most weight lies, and how much of it on the slices that hold the answer.
 function summed(weights, evidence, depth) {
   const most = weights.reduce((best, weight, at) => (weight > weights[best] ? at : best), 0);
-  const words = [`Most on ${most + 1} of ${weights.length}.`];
+  const words = [`Most on ${most} (0 to ${weights.length - 1}).`];
   if (evidence.length && depth === weights.length) {
     const share = evidence.reduce((sum, slice) => sum + (weights[slice] ?? 0), 0);
     const [has, even] = [share, evidence.length / depth].map((part) => (100 * part).toFixed(1));
@@ -187,7 +167,7 @@ function summed(weights, evidence, depth) {
   return words.join(" ");
 }
 
-// Return numbers from 0 as ranges from 1: "3 to 5, 9".
+// Return numbers as ranges: "3 to 5, 9".
 function ranges(numbers) {
   const sorted = [...new Set(numbers)].sort((a, b) => a - b);
   const runs = [];
@@ -195,5 +175,5 @@ function ranges(numbers) {
     if (runs.length && number === runs.at(-1)[1] + 1) runs.at(-1)[1] = number;
     else runs.push([number, number]);
   }
-  return runs.map(([a, b]) => (a === b ? `${a + 1}` : `${a + 1} to ${b + 1}`)).join(", ");
+  return runs.map(([a, b]) => (a === b ? `${a}` : `${a} to ${b}`)).join(", ");
 }

@@ -6,6 +6,8 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), sections 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -26,6 +28,14 @@ def draws(cases: int, replicates: int, seed: int) -> Int[np.ndarray, "r c"]:
         drawn += cases * np.arange(height)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=height * cases)
         weights[rows] = counts.reshape(height, cases)
+    return weights
+
+
+@cache
+def shared_draws(cases: int, replicates: int, seed: int) -> Int[np.ndarray, "r c"]:
+    """Return `draws`, made once and read-only: all numbers over as many cases share them."""
+    weights = draws(cases, replicates, seed)
+    weights.flags.writeable = False
     return weights
 
 

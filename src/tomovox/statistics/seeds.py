@@ -9,18 +9,19 @@ from typing import NamedTuple
 
 
 class Spread(NamedTuple):
-    """Standard deviations from other cases and from other seeds; None: one seed tells none."""
+    """Standard deviations from other cases and from other seeds."""
 
     sample_sd: float
-    seed_sd: float | None
+    seed_sd: float
 
 
 def spread(values: Sequence[float], standard_errors: Sequence[float]) -> Spread:
-    """Return both spreads of one metric, given by seed: its value and its standard error.
+    """Return both spreads of one metric over two or more seeds: its values and standard errors.
 
     They stand apart, since all seeds answer the same cases: more seeds make the value of these
     cases surer, and no number of seeds makes up for few cases. The variances of the seeds are
-    averaged; the variance between seeds divides by their number less one.
+    averaged; the variance between seeds divides by their number less one. Raises StatisticsError
+    for one seed, which tells nothing of others.
     """
     variance = fsum(error**2 for error in standard_errors) / len(standard_errors)
-    return Spread(sqrt(variance), stdev(values) if len(values) > 1 else None)
+    return Spread(sqrt(variance), stdev(values))
