@@ -27,7 +27,7 @@ SHOWN = {
         "strip": IMAGE,
         "questions": "question_type",
         "finding": IMAGE,
-        "ask": "TG-IS",
+        "ask": "uniform is",
         "sheet": IMAGE,
     },
     "2_where_tgis_looks": {

@@ -132,7 +132,7 @@ def _score(options: argparse.Namespace) -> int:
 
     runs = find_runs(options.places)
     folders, notes, console = experiment_names(runs), notes_of(runs), table_console()
-    outcome = outcome_of(runs, extras=extras_of(runs))
+    outcome = outcome_of(runs, extras=extras_of(runs), again=True)
     for folder in folders:
         missing = unanswered(folder, runs)
         if missing:

@@ -203,7 +203,7 @@ class ExperimentRun:
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score and compare every cell and control, write the tables, log to MLflow and print."""
         notes = self.notes(cells)
-        outcome = Outcome.of_folders(self.folders(cells), extras=self.extras)
+        outcome = Outcome.of_folders(self.folders(cells), extras=self.extras, again=True)
         self.extras.keep(self.folder)
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
         tables = outcome.write(self.folder, notes, {cell.data_key for cell in cells})

@@ -7,8 +7,8 @@ import pytest
 from made_attended import EVIDENCE, attended, noisy_run, one, oracle_run, run_of, uniform_run
 
 from tomovox.analysis.attended import stacks
-from tomovox.analysis.baselines import BASELINES
 from tomovox.analysis.localisation import LOCALISATION, evidence_rank, localisation_rows
+from tomovox.analysis.priors import BASELINES
 
 
 @pytest.mark.parametrize("statistic", LOCALISATION)

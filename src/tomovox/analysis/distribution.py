@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from tomovox.analysis.attended import Attended, Stack, in_order, measured, stacks
-from tomovox.analysis.baselines import uniform
 from tomovox.analysis.depth import positions
+from tomovox.analysis.priors import uniform
 from tomovox.analysis.rows import Measure, Row, mean_rows, parts
 
 

@@ -22,7 +22,7 @@ from tomovox.analysis.attended import (
     shares,
     stacks,
 )
-from tomovox.analysis.baselines import BASELINES
+from tomovox.analysis.priors import BASELINES
 from tomovox.analysis.rows import Measure, Row, mean_rows, parts
 
 OTHER_QUESTION = "other_question"

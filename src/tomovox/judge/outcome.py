@@ -18,6 +18,7 @@ from tomovox.judge.clean_split import CleanSplit, read_clean
 from tomovox.judge.compare import Comparison, compared
 from tomovox.judge.compute import compute_of, compute_sheet, write_compute
 from tomovox.judge.facts import facts_of
+from tomovox.judge.kept_scores import read_scores
 from tomovox.judge.published import read_published
 from tomovox.judge.reliance import reliance, reliance_sheets, write_reliance
 from tomovox.judge.reported import reported_notes, with_reported
@@ -115,16 +116,21 @@ class Outcome:
         folders: Mapping[Run, Path],
         comparison: Comparison | None = None,
         extras: Extras | None = None,
+        again: bool = False,
     ) -> Outcome:
-        """Score the predictions of every run again and return what they come to.
+        """Score every run whose kept scores are not those of its predictions, or all `again`.
 
-        Writes scores.jsonl and results.json of each. Raises TomovoxError for predictions that
-        cannot be scored, a reference that has no row, and a file of `extras` that cannot be read.
+        Returns what they come to. Writes scores.jsonl and results.json of what it scores. Raises
+        TomovoxError for predictions that cannot be scored, a reference that has no row, and a file
+        of `extras` that cannot be read.
         """
         extras = extras or Extras()
         comparison = comparison or Comparison(extras.reference, extras.correction)
         split = extras.split()
-        scores = {run: score_run(folder) for run, folder in folders.items()}
+        scores = {
+            run: (None if again else read_scores(folder)) or score_run(folder)
+            for run, folder in folders.items()
+        }
         found = cls.of(scores, comparison)
         if split is not None:
             found._show_clean(scores, split)
@@ -234,8 +240,9 @@ def outcome_of(
     places: Iterable[str | Path],
     comparison: Comparison | None = None,
     extras: Extras | None = None,
+    again: bool = False,
 ) -> Outcome:
-    """Score runs and their controls again, without any model, and return what they come to.
+    """Score runs and their controls, without any model, and return what they come to.
 
     A place is an experiment's YAML, its folder or one RUN folder. Raises TomovoxError for a place
     without predictions, and as `Outcome.of_folders` and `Outcome.of`.
@@ -246,4 +253,4 @@ def outcome_of(
         for name, run in zip(run_names(runs), runs, strict=True)
         for control, folder in answers_of(run).items()
     }
-    return Outcome.of_folders(folders, comparison, extras)
+    return Outcome.of_folders(folders, comparison, extras, again)

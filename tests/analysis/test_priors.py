@@ -5,7 +5,7 @@ import pytest
 from made_attended import attended, noisy_run, oracle_run
 
 from tomovox.analysis.attended import stacks
-from tomovox.analysis.baselines import BASELINES, area, gaussian, random, uniform
+from tomovox.analysis.priors import BASELINES, area, gaussian, random, uniform
 
 
 @pytest.mark.parametrize("baseline", BASELINES.values(), ids=BASELINES)
