@@ -14,6 +14,7 @@ from tomovox.cli import main
 from tomovox.data.audit_report import Audit
 from tomovox.experiment import ExperimentRun
 from tomovox.judge.outcome import Extras
+from tomovox.judge.runs import find_runs
 from tomovox.schema import PREDICTIONS, Prediction, Task, TomovoxError, to_line
 from tomovox.statistics.multiplicity import benjamini_hochberg, holm
 
@@ -261,3 +262,12 @@ def test_scoring_an_experiment_leaves_the_verdicts_in_its_table(experiment):
     assert "against blind" in (experiment / "table.md").read_text("utf-8")
     results = json.loads((experiment / "med2e3-s0" / "results.json").read_text("utf-8"))
     assert results["rows"]
+
+
+def test_the_tables_lie_in_the_experiment_unless_another_place_is_given(experiment, capsys):
+    assert main(["compare", str(experiment)]) == 0
+    assert "compare/table.csv, .md, .tex and .html" in capsys.readouterr().out
+    written = {path.name for path in (experiment / "compare").iterdir()}
+    assert {"table.csv", "table.md", "table.tex", "table.html", "compute.csv"} <= written
+    again = find_runs([experiment])  # the folder of tables is no row
+    assert [run.name for run in again] == ["blind-s0", "med2e3-s0", "ms_vlm-s0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,7 @@ def add_compare(verbs: Verbs) -> None:
         type=Path,
         metavar="FILE",
         help="clean_split.json of tomovox data audit: official values beside those without the "
-        "records that leaked; with --output also DIR/clean.csv and the clean tables in DIR/clean",
+        "records that leaked; also DIR/clean.csv and the clean tables in DIR/clean",
     )
     parser.add_argument(
         "--reported", action="store_true", help="add what papers report of the rows' systems"
@@ -85,7 +86,8 @@ def add_compare(verbs: Verbs) -> None:
         metavar="ROW=SYSTEM",
         help="with --reported: whose figures a row is, where it is not called as its system",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write the tables there")
+    said = "default: compare/ in the experiment's folder, of several in this one"
+    parser.add_argument("--output", type=Path, metavar="DIR", help=said)
     parser.set_defaults(handler=_compare)
 
 
@@ -150,7 +152,7 @@ def _score(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
     from tomovox.judge.outcome import outcome_of
-    from tomovox.judge.runs import find_runs
+    from tomovox.judge.runs import experiment_names, find_runs
     from tomovox.judge.tables import print_table
     from tomovox.judge.verdicts import Asked
     from tomovox.run_folders import data_keys, extras_of, notes_of
@@ -170,8 +172,10 @@ def _compare(options: argparse.Namespace) -> int:
         raise TomovoxError("--system says whose reported figures a row has: add --reported")
     asked = Asked(options.task, options.metrics, options.protocol, options.by is not None)
     outcome = outcome_of(runs, extras=extras).only(asked)
-    if options.output is not None:
-        outcome.write(options.output, notes_of(runs), data_keys(runs))
+    experiments = list(experiment_names(runs))
+    beside = experiments[0] if len(experiments) == 1 else Path()
+    folder = options.output or beside / "compare"
+    outcome.write(folder, notes_of(runs), data_keys(runs))
     if extras.reported:  # most papers have no figure of a primary metric: verdicts show few
         print_table(outcome.frame, console, outcome.notes)
     outcome.print_verdicts(console)
@@ -180,6 +184,7 @@ def _compare(options: argparse.Namespace) -> int:
             "tomovox: no primary metric is among these rows, so there is no verdict; name some "
             "with --metrics\n"
         )
+    sys.stdout.write(f"tables: {os.path.relpath(folder / 'table.csv')}, .md, .tex and .html\n")
     return 0
 
 
