@@ -177,5 +177,5 @@ def test_an_unknown_key_is_refused_with_the_file_named(tmp_path):
 
 
 def test_a_reference_without_a_row_is_refused(tmp_path):
-    with pytest.raises(TomovoxError, match="reference 'gpt' is no row; there are med2e3"):
+    with pytest.raises(TomovoxError, match="reference 'gpt' is no row; there are blind"):
         read_experiment(tiny(tmp_path, reference="gpt"))
