@@ -53,6 +53,8 @@ KNOW_EVERYTHING = {
         "report_content",
         "run_folders",
         "cli_sanity",
+        "cli_sync",
+        "tracked",
     ),
 }
 SYSTEMS = {"med2e3", "m3d_lamed", "ms_vlm", "m3d_clip", "floors"}

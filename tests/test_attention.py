@@ -11,10 +11,10 @@ from test_attention_cell import tiny_rows
 
 from tomovox import attention
 from tomovox.analysis.capture import read_captures
-from tomovox.analysis.summary import headlines
-from tomovox.attention import analyse, experiment_among, find_looking, output_of, track, write
+from tomovox.attention import analyse, experiment_among, find_looking, output_of, write
 from tomovox.cli import main
 from tomovox.schema import PREDICTIONS, TomovoxError
+from tomovox.tracking.kept import Kept
 
 ALONE = {"evidence_mass", "entropy", "type_shift", "other_question", "other_volume"}
 HIDDEN = {"deletion_auc", "insertion_auc", "top_hidden", "top_alone", "effect_correlation"}
@@ -139,43 +139,6 @@ def test_the_summary_is_a_page_of_tables(found, written):
     assert page.count("distinct depth bins") == 1
 
 
-class Tracked:
-    """A tracker that notes what it is given."""
-
-    def __init__(self):
-        self.files, self.rows, self.finished = [], {}, []
-
-    def parent(self):
-        return "parent"
-
-    def run(self, model, seed):
-        return f"{model}-s{seed}"
-
-    def log_files(self, run, paths, into):
-        self.files += [(run, path.name, into) for path in paths]
-
-    def log_attention(self, run, rows):
-        self.rows[run] = rows
-
-    def finish(self, run):
-        self.finished.append(run)
-
-
-def test_files_belong_to_the_parent_and_headlines_to_the_children(
-    found, written, tmp_path, monkeypatch
-):
-    noted = Tracked()
-    monkeypatch.setattr(attention.Tracker, "of_folder", lambda folder: noted)
-    assert track(found, written, tmp_path)
-    assert ("parent", "attention.csv", "attention") in noted.files
-    assert str(noted.rows) == str({"med2e3-s0": headlines(found.frame)})  # nan is not nan
-    assert noted.finished == ["med2e3-s0", "parent"]
-
-
-def test_an_experiment_that_nobody_tracks_is_not_logged(found, tmp_path):
-    assert not track(found, [], tmp_path)
-
-
 # ---- places and the command --------------------------------------------------------------------
 
 
@@ -199,6 +162,26 @@ def test_the_command_writes_and_prints(rows, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "does it find the slices that hold the answer?" in printed
     assert f"{tmp_path}: attention.csv, capture.json, summary.md and 6 figures" in printed
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_findings_are_logged_where_the_experiment_is(rows, tmp_path, monkeypatch, capsys, tracked):
+    place, logged = shutil.copytree(rows, tmp_path / "a"), []
+    if tracked:
+        Kept(parent="made").write(place)
+    monkeypatch.setattr(attention, "write", lambda found, folder: [])
+    monkeypatch.setattr("tomovox.tracked.track", lambda folder: logged.append(folder) or True)
+    assert main(["attention", str(place), "--hide", "none"]) == 0
+    assert logged == [place] * tracked
+    assert ("shows them in MLflow" in capsys.readouterr().out) == tracked
+
+
+def test_findings_that_lie_elsewhere_are_not_logged(rows, tmp_path, monkeypatch):
+    place = shutil.copytree(rows, tmp_path / "a")
+    Kept(parent="made").write(place)
+    monkeypatch.setattr(attention, "write", lambda found, folder: [])
+    monkeypatch.setattr("tomovox.tracked.track", lambda folder: 1 / 0)
+    assert main(["attention", str(place), "--hide", "none", "--output", str(tmp_path / "b")]) == 0
 
 
 def test_a_run_folder_alone_is_enough_whatever_its_name(rows, tmp_path):

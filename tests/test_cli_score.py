@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tomovox import tracking
 from tomovox.cli import main
 from tomovox.judge.runs import find_runs, run_names
 from tomovox.schema import PREDICTIONS, Prediction, Task, to_line
+from tomovox.tracking import server
 
 ROWS = {"med2e3-s0": "A. axial", "blind-s0": "B. coronal"}
 
@@ -118,6 +118,6 @@ def test_a_place_without_predictions_is_one_line(runs, capsys, place):
 @pytest.mark.parametrize("place", ["one.yaml", "runs/one", "runs/one/blind-s0"])
 def test_ui_serves_the_experiment_of_a_yaml_a_folder_or_a_run(runs, monkeypatch, place):
     served = []
-    monkeypatch.setattr(tracking, "serve", lambda folder, port: served.append(folder) or 0)
+    monkeypatch.setattr(server, "serve", lambda folder, port: served.append(folder) or 0)
     assert main(["ui", place]) == 0
     assert served[0].absolute() == runs / "one"

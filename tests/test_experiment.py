@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tomovox.ask import ask, bar
+from tomovox.cli import main
 from tomovox.experiment import ExperimentRun, read_experiment
 from tomovox.schema import TomovoxError, read_predictions
 
@@ -113,6 +114,19 @@ def test_a_second_call_trains_nothing(done, tmp_path):
     ExperimentRun(tiny(tmp_path), done).run()
     assert weights == {f: f.stat().st_mtime_ns for f in done.rglob("*.safetensors")}
     assert (done / "table.csv").read_bytes() == before
+
+
+def test_a_store_that_is_away_stops_nothing_and_its_password_is_not_said(
+    done, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    folder = shutil.copytree(done, tmp_path / "a")
+    (folder / "table.csv").unlink()
+    path = tiny(tmp_path, tracking_uri="http://me:s3cr3tword@127.0.0.1:1")
+    assert main(["run", str(path), "--output", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert "results are on disk, tomovox sync" in said.out and (folder / "table.csv").is_file()
+    assert "s3cr3tword" not in said.out + said.err
 
 
 def test_a_changed_experiment_is_refused_in_the_folder_of_the_old_one(done, tmp_path):

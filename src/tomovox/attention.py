@@ -23,7 +23,7 @@ from tomovox.analysis.figures import attention_figures, write_figures
 from tomovox.analysis.hiding import Trial
 from tomovox.analysis.localisation import localisation_rows
 from tomovox.analysis.rows import Row
-from tomovox.analysis.summary import attention_sheets, headlines, summary_markdown
+from tomovox.analysis.summary import attention_sheets, summary_markdown
 from tomovox.analysis.table import Run, attention_table, write_attention
 from tomovox.analysis.type_shift import type_rows
 from tomovox.analysis.volume_shift import shift_rows
@@ -36,7 +36,6 @@ from tomovox.judge.tables import model_and_seed
 from tomovox.models.probing import Where
 from tomovox.schema import TomovoxError, write_atomically
 from tomovox.sheets import Sheet
-from tomovox.tracking import Tracker
 
 if TYPE_CHECKING:
     import pandas
@@ -156,23 +155,3 @@ def write(found: Found, folder: Path) -> list[Path]:
             trials.setdefault(run[0], {}).setdefault(where, []).extend(made)
     figures = attention_figures(found.frame, records, trials) | case_sheets(found.looking)
     return [*first, summary, *write_figures(folder, figures)]
-
-
-def track(found: Found, paths: Iterable[Path], experiment: Path) -> bool:
-    """Log files to the experiment's parent run and headlines to its children.
-
-    Returns whether the experiment is tracked: it has been run where its mlflow.json lies.
-    """
-    tracker = Tracker.of_folder(experiment)
-    if tracker is None:
-        return False
-    parent = tracker.parent()
-    tracker.log_files(parent, paths, FOLDER)
-    for model, seed in found.looking:
-        if seed is not None:
-            mine = (found.frame["model"] == model) & (found.frame["seed"] == seed)
-            run = tracker.run(model, seed)
-            tracker.log_attention(run, headlines(found.frame[mine]))
-            tracker.finish(run)
-    tracker.finish(parent)
-    return True

@@ -18,6 +18,7 @@ from tomovox.cli_judge import add_judge_verb
 from tomovox.cli_models import add_models_verb
 from tomovox.cli_report import add_report
 from tomovox.cli_sanity import add_sanity
+from tomovox.cli_sync import add_sync
 from tomovox.cli_terminal import Verbs
 from tomovox.progress import quiet_libraries
 from tomovox.schema import TomovoxError
@@ -44,6 +45,7 @@ examples:
   tomovox data sample DIR                            ten real CT and MR studies, same layout
   tomovox ask scan.nii.gz "Which plane is this?" --checkpoint runs/quickstart/med2e3-s0
   tomovox ui runs/quickstart                         opens MLflow
+  tomovox sync runs/quickstart                       logs to MLflow what it did not take
   tomovox parity tests/parity                        our models against the published code
   tomovox models                                     size and GFLOPs of every recipe
   tomovox checkpoint inspect M3D-LaMed-Phi-3-4B      what a released checkpoint holds
@@ -103,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_data_verbs(verbs)
     _add_ask(verbs)
     _add_ui(verbs)
+    add_sync(verbs)
     _add_parity(verbs)
     add_checkpoint_verbs(verbs)
     add_models_verb(verbs)
@@ -201,7 +204,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 def _ui(options: argparse.Namespace) -> int:
     from tomovox.judge.runs import experiment_of
-    from tomovox.tracking import serve
+    from tomovox.tracking.server import serve
 
     return serve(experiment_of(options.place), options.port)
 

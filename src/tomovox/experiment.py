@@ -30,17 +30,16 @@ from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
 from tomovox.judge.compute import SIZE
 from tomovox.judge.outcome import Extras, Outcome
-from tomovox.judge.protocols import is_primary
-from tomovox.judge.score import RESULTS
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.progress import Job, do_all, say
 from tomovox.retrieval_cell import make_retrieval
-from tomovox.schema import NONE, PREDICTIONS, TomovoxError, write_atomically
+from tomovox.schema import NONE, TomovoxError, write_atomically
 from tomovox.size_cell import write_size
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
-from tomovox.tracking import Tracker
+from tomovox.tracked import keep_source, track
+from tomovox.tracking.masking import masked
 
 NOTES = "notes.txt"
 
@@ -83,7 +82,7 @@ def read_experiment(path: Path) -> Experiment:
     try:
         parsed = parser.instantiate(parser.parse_object(read_yaml(path)))
     except ArgumentError as error:
-        raise TomovoxError(f"{path}: {one_line(str(error))}") from None
+        raise TomovoxError(f"{path}: {masked(one_line(str(error)))}") from None
     experiment = Experiment(**vars(parsed))
     if unknown := sorted(set(experiment.floors) - set(FLOORS)):
         raise TomovoxError(
@@ -139,6 +138,7 @@ class ExperimentRun:
         cells, stages = self.cells()
         for cell in cells:
             keep_config(cell)
+        keep_source(self.folder, self.path, given.tracking_uri)
         jobs: list[Job[Any]] = [
             Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
         ]
@@ -201,18 +201,18 @@ class ExperimentRun:
         )
 
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
-        """Score and compare every cell and control, write the tables, log to MLflow and print."""
+        """Score and compare every cell and control, write the tables, print and log to MLflow."""
         notes = self.notes(cells)
         outcome = Outcome.of_folders(self.folders(cells), extras=self.extras, again=True)
         self.extras.keep(self.folder)
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))
-        tables = outcome.write(self.folder, notes, {cell.data_key for cell in cells})
-        self.track(cells, outcome, tables)
+        outcome.write(self.folder, notes, {cell.data_key for cell in cells})
         console = table_console()
         print_table(outcome.frame, console, notes + outcome.notes)
         outcome.print_verdicts(console)
         folder = Path(os.path.relpath(self.folder))
-        say(f"table: {folder / 'table.csv'}, .md, .tex and .html; tomovox ui {folder} opens MLflow")
+        shown = f"; tomovox ui {folder} opens MLflow" if track(self.folder) else ""
+        say(f"table: {folder / 'table.csv'}, .md, .tex and .html{shown}")
         return outcome.frame
 
     def folders(self, cells: Sequence[Cell]) -> dict[Run, Path]:
@@ -237,37 +237,6 @@ class ExperimentRun:
                 notes.append(f"{cell.name}: {remark}")
         notes += control_notes(cells, self.experiment.controls)
         return notes + left_out_notes(cell.folder for cell in cells)
-
-    def track(self, cells: Sequence[Cell], outcome: Outcome, tables: Sequence[Path]) -> None:
-        """Log config, scores and tables: parent run = experiment, child = model x seed.
-
-        A child has every score of its row, and of the primary metric of each task also statistics,
-        scores under controls and visual reliance; of the others these stand in the tables alone.
-        """
-        tracker = Tracker(self.experiment.tracking_uri, self.folder, self.path.stem)
-        parent = tracker.parent()
-        tracker.log_config(parent, self.path.read_text(encoding="utf-8"), self.path.name)
-        for table in tables:
-            within = table.parent.relative_to(self.folder).as_posix()
-            tracker.log_files(parent, [table], None if within == "." else within)
-        for cell in cells:
-            run = tracker.run(cell.model, cell.seed)
-            tracker.log_parameters(run, {"model": cell.model, "seed": cell.seed})
-            config = (cell.folder / "config.yaml").read_text(encoding="utf-8")
-            tracker.log_config(run, config)
-            rows = _rows_of(outcome.frame, cell)
-            tracker.log_rows(run, (row for row in rows if row["control"] == NONE))
-            tracker.log_compared(run, filter(is_primary, rows))
-            tracker.log_reliance(run, _rows_of(outcome.relied, cell))
-            tracker.log_files(run, [cell.folder / PREDICTIONS, cell.folder / RESULTS])
-            tracker.finish(run)
-        tracker.finish(parent)
-
-
-def _rows_of(frame: pd.DataFrame, cell: Cell) -> list[dict[str, Any]]:
-    """Return the rows of a cell, its controls among them, in a table or its visual reliance."""
-    mine = (frame["model"] == cell.model) & (frame["seed"] == cell.seed)
-    return frame[mine].to_dict("records")
 
 
 def table_console() -> Console:

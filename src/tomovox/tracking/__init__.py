@@ -1,0 +1,1 @@
+"""How does an experiment appear in MLflow, and what becomes of it when MLflow is away?"""
