@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tomovox.appended import append_lines
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text
 from tomovox.data.tokenizer import build_word_tokenizer
@@ -18,7 +19,6 @@ from tomovox.predict import (
     PREDICTIONS,
     PredictionWriter,
     answered,
-    append_lines,
     choice_answers,
     finish,
     keep_masks,

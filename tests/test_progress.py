@@ -1,6 +1,7 @@
 """Jobs are done once each, after what they need, and an error stops the rest."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -88,6 +89,15 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
         workers = [number_in(place) for place in places]
         main.kill()
     assert all(ends(worker) for worker in workers)
+
+
+def die(path: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_one_line_and_names_its_job(tmp_path):
+    with pytest.raises(TomovoxError, match=r"^a(, b)?: a process was killed, .*continues$"):
+        do_all([Job("a", die, "x"), Job("b", note, str(tmp_path / "b"), frozenset({"a"}))], 2, 1)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from tomovox.analysis.attended import Attended
 from tomovox.analysis.hiding import Trial, trials
+from tomovox.appended import append_lines
 from tomovox.cell import load_data, load_run
 from tomovox.configuration import read_yaml
 from tomovox.data.datamodule import M3DDataModule
@@ -28,7 +29,6 @@ from tomovox.judge.runs import CONFIG
 from tomovox.metrics.choice_columns import copied_question
 from tomovox.models.base import VolumeLM
 from tomovox.models.probing import FILLING, SliceProbe, Where
-from tomovox.predict import append_lines
 from tomovox.schema import (
     PREDICTIONS,
     Batch,

@@ -4,7 +4,6 @@ Every step leaves a file, and a step whose file exists is not done again.
 """
 
 import json
-import time
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 from lightning.pytorch.callbacks import Callback
 
+from tomovox.appended import append_lines
 from tomovox.configuration import (
     Config,
     TomovoxCLI,
@@ -26,9 +26,10 @@ from tomovox.data.datamodule import M3DDataModule
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.checkpoint import load_trained, save_trained
 from tomovox.models.weights import WEIGHTS_FILE
-from tomovox.predict import answer_all, append_lines, list_left_out
-from tomovox.progress import PLAIN_TRAINER, fit, say
+from tomovox.predict import answer_all, list_left_out
+from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
+from tomovox.training import Checkpoints, fit, forget_cuts
 
 HERE, ABOVE = "${run}/", "${experiment}/"
 """How config.yaml writes the run's own folder and the experiment's, so that both may be moved."""
@@ -64,6 +65,7 @@ class Cell:
     needs: frozenset[str] = frozenset()
     threads: int = 1
     data_key: str = ""
+    checkpoint_minutes: float = 10.0
     controls: tuple[str, ...] = ()
 
     @property
@@ -128,6 +130,7 @@ def trained(cell: Cell) -> TomovoxCLI:
             save_trained(cli.model, target)
         elif last:
             load_trained(cli.model, target)
+        forget_cuts(cell.folder)
         done = target
     if not (cell.folder / WEIGHTS_FILE).is_file():  # nothing trained in the last stage
         save_trained(cli.model, cell.folder / WEIGHTS_FILE)
@@ -146,7 +149,7 @@ def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
 
 
 class Tally(Callback):
-    """Counts the samples that this process trains on, a question or pair each time it is seen."""
+    """Counts the samples that training sees, a question or pair each time it is seen."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -157,6 +160,14 @@ class Tally(Callback):
         """Add the questions or pairs of a batch."""
         self.samples += len(batch.records)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the count, for a training that is cut."""
+        return {"samples": self.samples}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the count of before the cut."""
+        self.samples = state_dict["samples"]
+
 
 def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
     """Fit one stage and note in training.jsonl what it took."""
@@ -164,10 +175,10 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
     cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
     volumes = cli.datamodule.batch_size
     say(f"{cell.name} {stage.stage}: {stage.max_steps} steps of {volumes} volumes")
-    start = time.perf_counter()
     name = f"{cell.name} {stage.stage}"
+    kept = Checkpoints(cell.folder / f"{stage.stage}.ckpt", cell.checkpoint_minutes)
     figures: dict[str, Any] = dict(
-        fit(cli.trainer, cli.model, name, cell.quiet, datamodule=cli.datamodule)
+        fit(cli.trainer, cli.model, name, cell.quiet, kept, datamodule=cli.datamodule)
     )
     list_left_out(cell.folder, cli.datamodule)
     trainable, total = count_parameters(cli.model)
@@ -178,7 +189,7 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
         "samples": tally.samples,
         "trainable": trainable,
         "parameters": total,
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(kept.seconds, 1),
     }
     append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
     shown = ("train/loss", "train/token_accuracy", "trainable", "parameters", "seconds")

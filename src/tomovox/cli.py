@@ -4,6 +4,7 @@ Bad input ends with one line on standard error and exit code 2.
 """
 
 import argparse
+import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -74,6 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "the disk"
+        sys.stderr.write(f"tomovox: {place}: {error.strerror}; make room, then run it again\n")
+        return 2
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -32,6 +32,7 @@ from tomovox.judge.compute import SIZE
 from tomovox.judge.outcome import Extras, Outcome
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
+from tomovox.lock import only_process, sweep
 from tomovox.progress import Job, do_all, say
 from tomovox.retrieval_cell import make_retrieval
 from tomovox.schema import NONE, TomovoxError, write_atomically
@@ -40,6 +41,7 @@ from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracked import keep_source, track
 from tomovox.tracking.masking import masked
+from tomovox.training import forget_cuts
 
 NOTES = "notes.txt"
 
@@ -55,7 +57,8 @@ class Experiment:
     of the rows' systems, of data that are theirs. `reference` is the row that the others are
     compared with, by default blind where there is one, and `correction` that of p. `processes`
     shared stages or rows are made at a time, each with `threads` CPU threads: a fixed number, so
-    that a machine of more cores gives the same digits.
+    that a machine of more cores gives the same digits. A training leaves a checkpoint every
+    `checkpoint_minutes`, from which one that was cut goes on.
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -72,6 +75,7 @@ class Experiment:
     overrides: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
     threads: int = 2
+    checkpoint_minutes: float = 10.0
     tracking_uri: str | None = None
 
 
@@ -131,17 +135,29 @@ class ExperimentRun:
         return self.experiment.processes > 1
 
     def run(self) -> pd.DataFrame:
-        """Do what is missing of every cell and return the table."""
+        """Do what is missing of every cell and return the table.
+
+        Raises TomovoxError when another process does so, or did with another config or other data.
+        """
+        with only_process(self.folder):
+            sweep(self.folder)
+            os.environ["OMP_NUM_THREADS"] = str(self.experiment.threads)
+            cells, stages = self.cells()
+            for cell in cells:
+                keep_config(cell)
+            keep_source(self.folder, self.path, self.experiment.tracking_uri)
+            self.make(cells, stages)
+            return self.table(cells)
+
+    def make(self, cells: Sequence[Cell], stages: Sequence[StageJob]) -> None:
+        """Do the jobs of all shared stages, rows, controls and sizes that are missing."""
         given = self.experiment
-        self.folder.mkdir(parents=True, exist_ok=True)
-        os.environ["OMP_NUM_THREADS"] = str(given.threads)
-        cells, stages = self.cells()
-        for cell in cells:
-            keep_config(cell)
-        keep_source(self.folder, self.path, given.tracking_uri)
         jobs: list[Job[Any]] = [
             Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
         ]
+        for stage in stages:
+            if stage.done:
+                forget_cuts(stage.folder)
         pending = [cell for cell in cells if not cell.done]
         jobs += [Job(c.name, _maker(c), c, c.needs) for c in pending]
         jobs += [
@@ -155,7 +171,6 @@ class ExperimentRun:
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
         do_all(jobs, given.processes, given.threads)
-        return self.table(cells)
 
     def cells(self) -> tuple[list[Cell], list[StageJob]]:
         """Return the grid, models before floors, and the shared stages it needs, each once."""
@@ -179,10 +194,11 @@ class ExperimentRun:
             needs = frozenset() if floor else frozenset(str(job.folder) for job in jobs)
             cell = Cell(model, seed, folder, config, fit_stages, floor, self.quiet, needs)
             cell.threads, cell.data_key = given.threads, key_of(self.plan.data_key(root))
+            cell.checkpoint_minutes = given.checkpoint_minutes
             cell.controls = controls_of(cell, given.controls)
             cells.append(cell)
         for stage in stages.values():
-            stage.quiet = self.quiet
+            stage.quiet, stage.checkpoint_minutes = self.quiet, given.checkpoint_minutes
         return cells, list(stages.values())
 
     def _recipe(self, model: str) -> tuple[Config, Config]:

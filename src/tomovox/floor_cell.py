@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tomovox.appended import append_lines
 from tomovox.boxes import box_to_text
 from tomovox.cell import Cell
 from tomovox.configuration import instantiate
@@ -17,7 +18,7 @@ from tomovox.data.volumes import read_target, read_volume
 from tomovox.left_out import LEFT_OUT, write_left_out
 from tomovox.metrics.masks import write_mask_file
 from tomovox.models.floors import MajorityAnswer
-from tomovox.predict import PARTIAL, append_lines, finish, list_left_out, mask_name
+from tomovox.predict import PARTIAL, finish, list_left_out, mask_name
 from tomovox.progress import say
 from tomovox.schema import Prediction, Record, Task, TomovoxError, to_line
 

@@ -24,6 +24,7 @@ from tomovox.configuration import (
 )
 from tomovox.data.report_pairs import ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
+from tomovox.lock import folder_to_hold, only_process
 from tomovox.models.base import VolumeLM
 from tomovox.models.checkpoint import save_trained
 from tomovox.models.clip_training import ClipTraining, save_encoder
@@ -168,5 +169,6 @@ def predict_run(folder: Path, root: Path | None = None, split: str | None = None
         data |= {"test_split": split, "splits": None}
     model, datamodule = load_run(folder, {"data": data})
     arguments = read_yaml(folder / CONFIG).get("trainer") or {}
-    answer_all(folder, model, datamodule, arguments, str(folder))
+    with only_process(folder_to_hold(folder)):
+        answer_all(folder, model, datamodule, arguments, str(folder))
     say(f"predictions: {folder / PREDICTIONS}; tomovox score {folder}")

@@ -15,12 +15,14 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import BasePredictionWriter
 
+from tomovox.appended import append_lines, mend_last_line
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
 from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
 from tomovox.metrics.choice_columns import COPY
 from tomovox.metrics.masks import write_mask_file
 from tomovox.models.base import VolumeLM
+from tomovox.moments import reached
 from tomovox.progress import say
 from tomovox.schema import (
     LETTERS,
@@ -35,6 +37,7 @@ from tomovox.schema import (
     to_line,
     write_atomically,
 )
+from tomovox.training import ends_by_hand
 
 PARTIAL = "predictions.partial.jsonl"
 MASKS = "masks"
@@ -75,7 +78,8 @@ def answer_all(
     except (ValueError, MisconfigurationException) as error:
         raise TomovoxError(f"{name}: trainer: {' '.join(str(error).split())}") from None
     start = time.perf_counter()
-    trainer.predict(model, datamodule=datamodule, return_predictions=False)
+    with ends_by_hand(trainer):
+        trainer.predict(model, datamodule=datamodule, return_predictions=False)
     finish(folder, records)
     say(f"{name} predict: {len(records)} records, {time.perf_counter() - start:.1f} s")
 
@@ -203,28 +207,28 @@ def mask_name(record: str) -> str:
     return f"{MASKS}/{record.replace('/', '-')}.npz"
 
 
-def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append whole lines in one write."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write("".join(f"{line}\n" for line in lines))
-
-
 def answered(folder: Path, studies: Sequence[Sequence[Record]]) -> set[str]:
     """Return the ids of the studies that a cut run has answered whole.
 
     What it left of a study answered in part, and a torn last line, is cut off the file and said.
+    Raises TomovoxError when the lines answer other questions: those of other data.
     """
     path = folder / PARTIAL
     if not path.is_file():
         return set()
-    data = path.read_bytes()
-    if not data.endswith(b"\n"):
-        write_atomically(path, data[: data.rfind(b"\n") + 1])
-    lines = {p.id: to_line(p) for p in read_predictions(path)}
+    mend_last_line(path)
+    records = {r.id: r for study in studies for r in study}
+    lines = {}
+    for p in read_predictions(path):
+        if (r := records.get(p.id)) and (p.question, p.reference) != (r.question, r.reference):
+            raise TomovoxError(
+                f"{path}: {p.id} answers another question than the data ask; move the file away "
+                f"to predict these data"
+            )
+        lines[p.id] = to_line(p)
     whole = {r.id for study in studies if all(r.id in lines for r in study) for r in study}
     kept = {i: line for i, line in lines.items() if i in whole}
-    if len(kept) < len(lines) or not data.endswith(b"\n"):
+    if len(kept) < len(lines):
         write_atomically(path, "".join(f"{line}\n" for line in kept.values()))
         sys.stderr.write(
             f"{path}: {len(lines) - len(kept)} answers of a cut study are asked again\n"
@@ -246,6 +250,7 @@ def finish(folder: Path, records: Sequence[Record]) -> int:
             f"{partial}: {len(missing)} records unanswered {missing[:3]}, {len(extra)} unknown "
             f"{extra[:3]}; run again, or remove the file to predict anew"
         )
-    write_atomically(folder / PREDICTIONS, "".join(f"{lines[i]}\n" for i in sorted(lines)))
-    partial.unlink()
+    write_atomically(partial, "".join(f"{lines[i]}\n" for i in sorted(lines)))
+    partial.replace(folder / PREDICTIONS)
+    reached("after", folder / PREDICTIONS)
     return len(lines)

@@ -11,18 +11,18 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.console import Console
 
 from tomovox.schema import TomovoxError
+from tomovox.workers import end_with_parent
 
 if TYPE_CHECKING:
-    from lightning import LightningModule, Trainer
+    from lightning import Trainer
 
 ArgumentT = TypeVar("ArgumentT")
 
@@ -59,27 +59,6 @@ def say_step(name: str, trainer: Trainer, *_: Any) -> None:
         say(f"  {name}: step {step} of {steps}, loss {loss:.3f}")
 
 
-def fit(
-    trainer: Trainer, module: LightningModule, name: str, quiet: bool, **data: Any
-) -> dict[str, float]:
-    """Fit and return the last logged figures; with `quiet`, lines instead of a bar.
-
-    Raises TomovoxError when training ended before its steps were done.
-    """
-    from lightning.pytorch.callbacks import LambdaCallback
-
-    if quiet:
-        lines = LambdaCallback(on_train_batch_end=partial(say_step, name))
-        trainer.callbacks.append(lines)  # type: ignore[attr-defined]
-    trainer.fit(module, **data)
-    if trainer.global_step < trainer.max_steps:
-        raise TomovoxError(
-            f"{name}: ended after {trainer.global_step} of {trainer.max_steps} steps; is there "
-            f"enough data for one batch?"
-        )
-    return {k: round(float(v), 4) for k, v in trainer.callback_metrics.items()}
-
-
 @dataclass
 class Job(Generic[ArgumentT]):
     """A piece of work under a key, to be started when the jobs of the keys `needs` are done."""
@@ -102,7 +81,7 @@ def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
             with_threads(threads, job.work, job.argument)
         return
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(processes, context, initializer=end_with_parent)
     running: dict[Future[None], str] = {}
     try:
         while pending or running:
@@ -115,24 +94,17 @@ def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 del running[future]
+    except BrokenProcessPool:
+        raise TomovoxError(
+            f"{', '.join(running.values())}: a process was killed, perhaps for want of memory; "
+            f"the same command continues"
+        ) from None
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in active_children():
             worker.terminate()
         raise
     pool.shutdown()
-
-
-def _end_with_parent() -> None:
-    """End this worker when the process that started it is gone, however that ended."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def with_threads(threads: int, work: Callable[[ArgumentT], None], job: ArgumentT) -> None:

@@ -6,11 +6,11 @@ Every step leaves a file, and a step whose file exists is not done again.
 """
 
 import json
-import time
 from pathlib import Path
 
 import torch
 
+from tomovox.appended import append_lines
 from tomovox.cell import Cell, Tally
 from tomovox.configuration import Config, TomovoxCLI, instantiate, merged
 from tomovox.data.report_pairs import PairBatch, ReportPairs
@@ -20,9 +20,9 @@ from tomovox.models.base import count_parameters
 from tomovox.models.clip_training import ClipTraining, save_encoder
 from tomovox.models.released import load_weights
 from tomovox.models.weights import WEIGHTS_FILE
-from tomovox.predict import append_lines
-from tomovox.progress import PLAIN_TRAINER, fit, say
+from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.schema import PREDICTIONS, Prediction, to_line, write_atomically
+from tomovox.training import Checkpoints, fit, forget_cuts
 
 TOKENIZER = "tokenizer"
 
@@ -35,19 +35,22 @@ def make_retrieval(cell: Cell) -> None:
     if weights.is_file():
         _load(model, weights)
     else:
-        start, tally = time.perf_counter(), Tally()
+        tally = Tally()
+        kept = Checkpoints(cell.folder / "contrastive.ckpt", cell.checkpoint_minutes)
         cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
-        figures: Config = dict(fit(cli.trainer, model, cell.name, cell.quiet, datamodule=data))
+        fitted = fit(cli.trainer, model, cell.name, cell.quiet, kept, datamodule=data)
+        figures: Config = dict(fitted)
         trainable, total = count_parameters(model)
         figures |= {"stage": "contrastive", "steps": cli.trainer.global_step}
         figures["samples"] = tally.samples
         figures |= {"trainable": trainable, "parameters": total}
-        figures["seconds"] = round(time.perf_counter() - start, 1)
+        figures["seconds"] = round(kept.seconds, 1)
         append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
         if data.tokenizer is None:
             save_tokenizer(data.text_tokenizer, cell.folder / TOKENIZER)
         save_encoder(model, weights)  # last: a folder without it is not trained
         say(f"{cell.name}: {figures}")
+    forget_cuts(cell.folder)
     embed_pairs(cell.folder, cell.name, model, data)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from tomovox.moments import reached
 
 IGNORE = -100
 """Label of a position that carries no loss, as in torch.nn.functional.cross_entropy."""
@@ -289,12 +292,29 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
             yield prediction
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write a whole file or leave the old one: a temporary file is flushed, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary file to write, which becomes `path` when that is done; else nothing does.
+
+    Raises TomovoxError when the disk is full or the place cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data.encode() if isinstance(data, str) else data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        reached("before", path)
+        temporary.replace(path)
+        reached("after", path)
+    except OSError as error:
+        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write a whole file or leave the old one; raises as `whole_file`."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)

@@ -68,6 +68,9 @@ class MaskStage:
     lr: float = 1e-3
 
 
+ARRAYS = (".npy", ".npz")
+"""Files of volumes and masks, too many to read them all whenever a run begins."""
+
 Stage = LanguageStage | VisionStage | MaskStage
 
 
@@ -95,6 +98,7 @@ class StageJob:
     seed: int
     finding_classes: list[str] | None
     quiet: bool = False
+    checkpoint_minutes: float = 10.0
 
     @property
     def done(self) -> bool:
@@ -208,11 +212,13 @@ class StagePlan:
 def files_digest(root: Path) -> str:
     """Return a digest of a user's data: tables and reports by content, arrays by size and time."""
     content = hashlib.blake2b(digest_size=16)
-    for file in sorted(p for p in root.rglob("*") if p.suffix in (".json", ".csv", ".txt", ".npy")):
+    for file in sorted(
+        p for p in root.rglob("*") if p.suffix in (".json", ".csv", ".txt", *ARRAYS)
+    ):
         content.update(file.relative_to(root).as_posix().encode() + b"\0")
         stat = file.stat()
         size_and_time = f"{stat.st_size} {stat.st_mtime_ns}".encode()
-        content.update(size_and_time if file.suffix == ".npy" else file.read_bytes())
+        content.update(size_and_time if file.suffix in ARRAYS else file.read_bytes())
     return content.hexdigest()
 
 

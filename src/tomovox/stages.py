@@ -1,7 +1,6 @@
 """How are the shared stages trained? Language models on text, encoders on what a volume shows."""
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,8 +8,6 @@ from typing import Any, TypeVar
 
 import torch
 from lightning import Trainer, seed_everything
-from safetensors.torch import save_file
-from torch.utils.data import DataLoader
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.datamodule import FROM_MASKS, TASKS
@@ -19,20 +16,28 @@ from tomovox.data.mask_supervision import MaskDataset, MaskItem
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
+from tomovox.data.training_loader import TrainingLoader
 from tomovox.left_out import write_left_out
 from tomovox.models.mask_pretraining import MaskBatch, MaskPretraining
 from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
 from tomovox.models.segmentation import SegVolConfig
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
-from tomovox.models.weights import WEIGHTS_FILE, untied_state
-from tomovox.progress import PLAIN_TRAINER, fit, say
+from tomovox.models.weights import WEIGHTS_FILE, save_tensors, untied_state
+from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.schema import Task, TomovoxError, write_atomically
 from tomovox.stage_plan import LanguageStage, MaskStage, StageJob, VisionStage
+from tomovox.training import Checkpoints, fit, forget_cuts
 
 ConfigT = TypeVar("ConfigT")
 
 FACT_LAYOUT = "<image>{fact}. {question} Answer:"
+
+FIGURES, TRAINING = "stage.json", "training.ckpt"
+"""Files of a stage's folder: what came of its training, and where a cut one goes on."""
+
+EARLIER = "earlier"
+"""Among the figures of a training: its seconds before it was cut."""
 
 
 def make_stage(job: StageJob) -> None:
@@ -45,10 +50,11 @@ def make_stage(job: StageJob) -> None:
         part, figures = _mask_head(job, job.stage)
     else:
         part, figures = _vision(job, job.stage)
-    figures["seconds"] = round(time.perf_counter() - start, 1)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(job.folder / "stage.json", json.dumps(figures, indent=1) + "\n")
+    seconds = time.perf_counter() - start + figures.pop(EARLIER, 0.0)
+    figures["seconds"] = round(seconds, 1)
+    write_atomically(job.folder / FIGURES, json.dumps(figures, indent=1) + "\n")
     save_stage(part, job.folder)
+    forget_cuts(job.folder)
     say(f"shared stage {job.name}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
 
 
@@ -57,20 +63,26 @@ def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dic
     tasks = job.data.get("tasks") or list(TASKS)
     facts = [task for task in tasks if task != Task.REPORT]
     told = [task for task in tasks if task not in FROM_MASKS]  # no words say where things lie
-    part = job.part
-    figures: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for layout, steps, asked in (
-            (FACT_LAYOUT, stage.fact_steps if facts else 0, facts),
-            (stage.layout, stage.max_steps if told else 0, told),
-        ):
-            if steps:
-                cli = instantiate(_text_only(job, stage, part, layout, steps, asked), "language")
-                data = {"datamodule": cli.datamodule}
-                figures |= fit(cli.trainer, cli.model, "language", job.quiet, **data)
-                save_stage(cli.model.language, Path(scratch))
-                part = {**job.part, "weights": scratch}
-        return cli.model.language, figures
+    phases = [
+        (FACT_LAYOUT, stage.fact_steps if facts else 0, facts),
+        (stage.layout, stage.max_steps if told else 0, told),
+    ]
+    phases = [phase for phase in phases if phase[1]]
+    part, earlier = job.part, 0.0
+    for layout, steps, asked in phases:
+        folder = job.folder if layout == phases[-1][0] else job.folder / "facts.ckpt"
+        if (folder / WEIGHTS_FILE).is_file():  # facts, of a run that was cut in the reports
+            earlier = json.loads((folder / FIGURES).read_text(encoding="utf-8"))["seconds"]
+        else:
+            cli = instantiate(_text_only(job, stage, part, layout, steps, asked), "language")
+            kept = Checkpoints(folder / TRAINING, job.checkpoint_minutes)
+            data = {"datamodule": cli.datamodule}
+            figures = fit(cli.trainer, cli.model, "language", job.quiet, kept, **data)
+            if folder != job.folder:
+                write_atomically(folder / FIGURES, json.dumps({"seconds": kept.seconds}))
+                save_stage(cli.model.language, folder)
+        part = {**job.part, "weights": str(folder)}
+    return cli.model.language, figures | {EARLIER: earlier + kept.earlier}
 
 
 def _text_only(
@@ -121,7 +133,7 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     _check_size(len(dataset), "closed questions", job)
     classes = len(masks.classes) + 1 if masks.classes else 0
     module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
-    loader: DataLoader[Any] = DataLoader(
+    loader = TrainingLoader(
         dataset,  # type: ignore[arg-type]
         batch_size=stage.batch_size,
         shuffle=True,
@@ -130,9 +142,10 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
         generator=torch.Generator().manual_seed(job.seed),
     )
     trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
-    figures = fit(trainer, module, job.name, job.quiet, train_dataloaders=loader)
+    kept = Checkpoints(job.folder / TRAINING, job.checkpoint_minutes)
+    figures = fit(trainer, module, job.name, job.quiet, kept, train_dataloaders=loader)
     figures |= {"finding_masks": len(masks.masks), "left_out": len(left_out)}
-    return module.encoder, figures
+    return module.encoder, figures | {EARLIER: kept.earlier}
 
 
 def _mask_head(job: StageJob, stage: MaskStage) -> tuple[torch.nn.Module, dict[str, float]]:
@@ -144,16 +157,17 @@ def _mask_head(job: StageJob, stage: MaskStage) -> tuple[torch.nn.Module, dict[s
     dataset = MaskDataset(Path(job.data["root"]), split, stage.masks_per_volume, limit)
     _check_size(len(dataset), "masks", job)
     module = MaskPretraining(config, len(dataset.classes), lr=stage.lr)
-    loader: DataLoader[Any] = DataLoader(
+    loader = TrainingLoader(
         dataset,
+        StudySampler(len(dataset), job.seed),
         batch_size=stage.batch_size,
-        sampler=StudySampler(len(dataset), job.seed),
         drop_last=True,
         collate_fn=collate_masks,
     )
     trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
-    figures = fit(trainer, module, job.name, job.quiet, train_dataloaders=loader)
-    return module.mask_head, figures | {"mask_volumes": len(dataset)}
+    kept = Checkpoints(job.folder / TRAINING, job.checkpoint_minutes)
+    figures = fit(trainer, module, job.name, job.quiet, kept, train_dataloaders=loader)
+    return module.mask_head, figures | {"mask_volumes": len(dataset), EARLIER: kept.earlier}
 
 
 def _check_size(volumes: int, what: str, job: StageJob) -> None:
@@ -179,10 +193,7 @@ def trainer_arguments(steps: int, quiet: bool) -> Config:
 
 def save_stage(module: torch.nn.Module, folder: Path) -> None:
     """Write a part's weights as model.safetensors, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".model.tmp"
-    save_file({k: v.contiguous() for k, v in untied_state(module).items()}, temporary)
-    temporary.replace(folder / WEIGHTS_FILE)
+    save_tensors(untied_state(module), folder / WEIGHTS_FILE)
 
 
 def collate_vision(items: Iterable[tuple[Any, Any, Any, str]]) -> VisionBatch:

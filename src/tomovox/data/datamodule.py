@@ -27,6 +27,7 @@ from tomovox.data.question_templates import read_templates
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
 from tomovox.data.tokenizer import build_word_tokenizer
+from tomovox.data.training_loader import TrainingLoader
 from tomovox.schema import LETTERS, NONE, Batch, Record, Task, TomovoxError, Vocabulary
 
 TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
@@ -192,7 +193,8 @@ class M3DDataModule(LightningDataModule):
                 f"{self.batch_size}; lower batch_size"
             )
         sampler = StudySampler(len(dataset), self.seed, weights=dataset.weights)
-        return self._loader(dataset, train=True, sampler=sampler, drop_last=True)
+        options = self._options(train=True) | {"drop_last": True}
+        return TrainingLoader(dataset, sampler, **options)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Return batches with labels: every question of every validation study, in file order.
@@ -298,14 +300,15 @@ class M3DDataModule(LightningDataModule):
         return self._datasets[name]
 
     def _loader(
-        self, dataset: Dataset[Any], train: bool, batch_size: int | None = None, **options: Any
+        self, dataset: Dataset[Any], train: bool, batch_size: int | None = None
     ) -> DataLoader[Batch]:
-        return DataLoader(
-            dataset,
-            batch_size=batch_size or self.batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=False,
-            collate_fn=partial(collate_studies, template=self.template, train=train),
-            **options,
-        )
+        return DataLoader(dataset, **self._options(train, batch_size))
+
+    def _options(self, train: bool, batch_size: int | None = None) -> dict[str, Any]:
+        return {
+            "batch_size": batch_size or self.batch_size,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": False,
+            "collate_fn": partial(collate_studies, template=self.template, train=train),
+        }

@@ -24,7 +24,9 @@ from tomovox.data.phantom_refseg import mask_number
 from tomovox.data.phantom_render import Rendered
 from tomovox.data.phantom_tables import CODE, World, Written, write_tables
 from tomovox.data.published_tables import CAP, SEG, VQA, write_refseg_case, write_twin
+from tomovox.moments import reached
 from tomovox.schema import TomovoxError
+from tomovox.workers import end_with_parent
 
 
 def write_phantom(
@@ -74,7 +76,9 @@ def write_phantom(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         _write_tree(temporary, world, progress, workers)
+        reached("before", root)
         _move(temporary, root, world)
+        reached("after", root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -157,7 +161,7 @@ def _written_cases(root: Path, world: World, workers: int) -> Iterator[Written]:
     # A forked worker starts at once: it runs numpy alone and need not import torch again.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, context) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         yield from pool.map(_write_case, jobs, chunksize=16)
 
 

@@ -24,6 +24,7 @@ from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
 from tomovox.data.short_reports import shortened
 from tomovox.data.tokenizer import EOS, PLACEHOLDER, build_word_tokenizer, load_tokenizer
+from tomovox.data.training_loader import TrainingLoader
 from tomovox.data.volumes import augment, read_volume
 from tomovox.schema import NONE, Record, Studies, Task, TomovoxError, Vocabulary
 
@@ -164,7 +165,7 @@ class ReportPairs(LightningDataModule):
                 f"{self.batch_size} times {ranks} processes; lower data.batch_size"
             )
         sampler = StudySampler(len(dataset), self.seed)
-        return self._loader(dataset, sampler=sampler, drop_last=True)
+        return TrainingLoader(dataset, sampler, **self._options(), drop_last=True)
 
     def val_dataloader(self) -> DataLoader[PairBatch]:
         """Return the validation pairs in file order; each report is shortened the same always."""
@@ -215,16 +216,17 @@ class ReportPairs(LightningDataModule):
             raise TomovoxError(f"the {name} pairs are not set up; call setup first")
         return self._datasets[name]
 
-    def _loader(self, dataset: Dataset[Any], **options: Any) -> DataLoader[PairBatch]:
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=False,
-            collate_fn=partial(collate_pairs, pad=int(self.text_tokenizer.pad_token_id)),
-            **options,
-        )
+    def _loader(self, dataset: Dataset[Any]) -> DataLoader[PairBatch]:
+        return DataLoader(dataset, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "batch_size": self.batch_size,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": False,
+            "collate_fn": partial(collate_pairs, pad=int(self.text_tokenizer.pad_token_id)),
+        }
 
 
 class PairDataset(Dataset[Pair]):

@@ -36,6 +36,7 @@ from tomovox.data.sample_tables import (
     write_tables,
 )
 from tomovox.data.sample_text import questions, report, yes_no_questions
+from tomovox.moments import reached
 from tomovox.schema import TomovoxError
 
 VERSION = 1
@@ -78,7 +79,9 @@ def write_sample(
                 progress(done, len(SOURCES))
         write_tables(temporary, shape, written)
         (temporary / "sample.json").write_text(manifest, encoding="utf-8")
+        reached("before", root)
         _move(temporary, root, manifest)
+        reached("after", root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from tomovox.schema import TomovoxError, write_atomically
+from tomovox.workers import end_with_parent
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -26,7 +27,8 @@ def in_processes(
         yield from map(work, items)
         return
     # Spawned, not forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         try:
             yield from pool.map(work, items)
         finally:
@@ -38,10 +40,7 @@ def write_inside(target: Path, relative: str, data: str | bytes) -> None:
     path = target / relative
     if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
         raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
+    write_atomically(path, data)
 
 
 def write_array(target: Path, relative: str, array: Shaped[np.ndarray, "..."]) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tomovox.models.released import load_released
-from tomovox.models.weights import key_faults, untied_state, weights_file
+from tomovox.models.weights import key_faults, save_tensors, untied_state, weights_file
 from tomovox.schema import TomovoxError
 
 
@@ -42,12 +42,8 @@ def check_checkpoint(model: Any, state: dict[str, Tensor], system: str, place: s
 
 def save_trained(model: Any, path: Path) -> None:
     """Write what training made as safetensors, with the system and the sources of the rest."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {k: v.contiguous().cpu() for k, v in kept_state(model).items()}
     note = {"system": type(model).__name__, "sources": json.dumps(model.sources, sort_keys=True)}
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(state, temporary, metadata=note)
-    temporary.replace(path)
+    save_tensors(kept_state(model), path, note)
 
 
 def load_trained(model: Any, path: str | Path) -> None:

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tomovox.models.base import cosine_with_warmup
 from tomovox.models.contrastive import DualEncoder, contrastive_loss
+from tomovox.models.weights import save_tensors
 from tomovox.schema import Studies, TomovoxError, Vocabulary
 
 
@@ -145,8 +145,4 @@ def save_encoder(training: ClipTraining, path: Path) -> None:
     Of M3D-CLIP these are vision_encoder.*, language_encoder.*, mm_vision_proj.*,
     mm_language_proj.* and logit_scale.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {k: v.detach().cpu().contiguous() for k, v in training.clip.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(state, temporary, metadata={"system": type(training.clip).__name__})
-    temporary.replace(path)
+    save_tensors(training.clip.state_dict(), path, {"system": type(training.clip).__name__})

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tomovox.models.architectures import ARCHITECTURES
 from tomovox.packaged import quiet_loading, resolve_source
-from tomovox.schema import TomovoxError
+from tomovox.schema import TomovoxError, whole_file
 
 WEIGHTS_FILE = "model.safetensors"
 """The file of a folder that holds the weights of a whole part or model."""
@@ -111,6 +113,21 @@ def untied_state(module: nn.Module) -> dict[str, Tensor]:
         seen.add(place)
         state[name] = tensor.detach()
     return state
+
+
+def save_tensors(
+    state: Mapping[str, Tensor], path: Path, note: dict[str, str] | None = None
+) -> None:
+    """Write tensors and a note as safetensors, whole or not at all.
+
+    Raises TomovoxError when the disk is full or the place cannot be written.
+    """
+    kept = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    try:
+        with whole_file(path) as temporary:
+            save_file(kept, temporary, metadata=note)
+    except SafetensorError as error:
+        raise TomovoxError(f"{path}: cannot be written ({error}); mend it") from None
 
 
 def key_faults(wanted: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str:

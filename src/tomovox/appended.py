@@ -1,0 +1,51 @@
+"""How do lines get into a file that a kill may tear? Whole, or cut off and counted."""
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from tomovox.moments import reached
+from tomovox.schema import TomovoxError
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append whole lines, after cutting off what a kill left of an earlier one.
+
+    Raises TomovoxError when they cannot be written; the file is then as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mend_last_line(path)
+        with path.open("ab", buffering=0) as stream:
+            _append(stream.fileno(), "".join(f"{line}\n" for line in lines).encode(), path)
+    except OSError as error:
+        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
+    reached("after lines of", path)
+
+
+def _append(file: int, data: bytes, path: Path) -> None:
+    whole = os.fstat(file).st_size
+    reached("within lines of", path, partial(os.write, file, data[: len(data) // 2]))
+    try:
+        while data:  # at the end of a disk less may be written than was asked
+            data = data[os.write(file, data) :]
+    except OSError:
+        os.ftruncate(file, whole)
+        raise
+
+
+def mend_last_line(path: Path) -> None:
+    """Cut off the torn last line that a kill left in a file of lines, and say so."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 1))
+        if stream.read() in (b"", b"\n"):
+            return
+        stream.seek(0)
+        whole = stream.read().rfind(b"\n") + 1
+        stream.truncate(whole)
+    sys.stderr.write(f"{path}: 1 torn line ({size - whole} bytes) is cut off\n")

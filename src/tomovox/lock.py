@@ -1,0 +1,69 @@
+"""Who works in this folder? One process at a time: a second one is told of the first.
+
+The lock is the kernel's (POSIX, fcntl): it ends with the process, however that ends, and the file
+that is left means nothing by itself. Over NFS it holds between machines where the server runs its
+lock service, as NFSv4 does; mounted with `nolock` it holds on each machine alone.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tomovox.schema import TomovoxError
+
+LOCK = ".lock"
+"""The locked file of a folder: number and host of the process that held it last."""
+
+RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
+"""Where launchers tell a process which of several equal ones it is."""
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Hold the folder, which is made when missing, until what is inside ends.
+
+    Raises TomovoxError that names the other process when one holds it. A record lock, not flock:
+    forked workers do not inherit it, so none that outlives its parent keeps the folder locked. Of
+    the ranks of one distributed run, which all come here, the first holds the folder.
+    """
+    if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
+        yield
+        return
+    import fcntl  # the systems without it have no such lock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "another process"
+            raise TomovoxError(
+                f"{folder}: {holder} works here; wait for its end, or use another folder"
+            ) from None
+        except OSError as error:
+            raise TomovoxError(
+                f"{path}: cannot be locked ({error.strerror}); use a file system that has locks"
+            ) from None
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {platform.node()}\n")
+        stream.flush()
+        yield
+
+
+def folder_to_hold(run: Path) -> Path:
+    """Return what to hold to work in one RUN folder: its experiment's, where `run` made one."""
+    above = run.resolve().parent
+    return above if (above / LOCK).is_file() else run
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes were writing; only while the folder is held."""
+    for left in folder.rglob(".*.tmp"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
