@@ -29,6 +29,8 @@ ALLOWED = {
     "progress": {"schema", "workers"},
     "training": {"schema", "progress"},
     "sheets": {"schema"},
+    "shards": {"schema"},
+    "ranks": {"schema", "progress"},
     "judge": {"schema", "metrics", "statistics", "left_out", "sheets"},
     "analysis": {"schema", "metrics", "statistics", "sheets"},
     "report": {"schema", "metrics", "statistics", "sheets"},

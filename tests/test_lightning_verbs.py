@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 import yaml
 from test_cli import RECIPE, SIZE, complaint, volumes, write_yaml
 
@@ -128,6 +129,32 @@ def test_fit_says_how_to_go_on_and_which_encoder_stays_random(tmp_path, root, ca
     said = " ".join(capsys.readouterr().out.split())
     assert "run: run; ask it with tomovox ask ... --checkpoint run, predict with" in said
     assert "vision3d: frozen at random weights" in said
+
+
+@pytest.fixture
+def one_slurm_task(monkeypatch):
+    """The variables of a SLURM job of one task; the group that it makes ends with the test."""
+    for key, value in {"JOB_ID": "7", "JOB_NAME": "job", "NTASKS": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{key}", value)
+    for key in ("PROCID", "LOCALID", "NODEID"):
+        monkeypatch.setenv(f"SLURM_{key}", "0")
+    for key in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(key, "")
+        monkeypatch.delenv(key)
+    yield
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def test_a_scheduler_that_starts_one_process_of_two_is_told_of(
+    tmp_path, root, capsys, one_slurm_task
+):
+    config = write_yaml(tmp_path / "tiny.yaml", RECIPE, {"trainer": PLAIN})
+    given = ["--config", config, "--data.root", str(root), "--trainer.devices", "2"]
+    folder = ["--trainer.default_root_dir", str(tmp_path / "run"), "--trainer.strategy", "ddp"]
+    line = complaint(capsys, "fit", *given, *folder)
+    assert "need 2 processes, and 1 run" in line and "srun --ntasks-per-node=2" in line
+    assert not (tmp_path / "run" / "config.yaml").exists()
 
 
 def test_fit_counts_what_it_left_out_by_split(tmp_path, capsys):

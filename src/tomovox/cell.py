@@ -5,10 +5,12 @@ Every step leaves a file, and a step whose file exists is not done again.
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 
@@ -28,9 +30,12 @@ from tomovox.models.checkpoint import load_trained, save_trained
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.predict import answer_all, list_left_out
 from tomovox.progress import PLAIN_TRAINER, say
+from tomovox.ranks import do_together
 from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
 from tomovox.training import Checkpoints, fit, forget_cuts
 
+OWN_PROCESSES = "lightning.pytorch.plugins.environments.LightningEnvironment"
+"""What keeps Lightning from waiting for a scheduler to start its processes: `do_together` does."""
 HERE, ABOVE = "${run}/", "${experiment}/"
 """How config.yaml writes the run's own folder and the experiment's, so that both may be moved."""
 
@@ -125,10 +130,14 @@ def trained(cell: Cell) -> TomovoxCLI:
             say(f"{cell.name} {stage.stage}: nothing to train")
             continue
         target = cell.folder / (WEIGHTS_FILE if last else f"{stage.stage}.safetensors")
-        if not target.is_file():
+        found, devices = target.is_file(), cli.trainer.num_devices
+        if not found and devices > 1:
+            work = SharedStage(cell, stage, done, target)
+            do_together(train_together, work, devices, f"{cell.name} {stage.stage}")
+        elif not found:
             train(cell, cli, stage)
             save_trained(cli.model, target)
-        elif last:
+        if last and (found or devices > 1):
             load_trained(cli.model, target)
         forget_cuts(cell.folder)
         done = target
@@ -140,6 +149,7 @@ def trained(cell: Cell) -> TomovoxCLI:
 def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
     """Return model, data and trainer of a stage; without one, to predict as the config says."""
     change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
+    change["trainer"]["plugins"] = [{"class_path": OWN_PROCESSES}]
     if stage is not None:
         change["trainer"] |= {"max_steps": stage.max_steps, "max_epochs": -1}
         arguments = {"stage": stage.stage, "init_from": str(start) if start else None}
@@ -148,8 +158,33 @@ def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
     return instantiate(merged(cell.config, change), cell.name)
 
 
+@dataclass(frozen=True)
+class SharedStage:
+    """A stage that several processes train together: from `start`, another stage's, to `target`."""
+
+    cell: Cell
+    stage: FitStage
+    start: Path | None
+    target: Path
+
+
+def train_together(work: SharedStage) -> None:
+    """Train a stage as one of the processes that `do_together` starts.
+
+    Raises TomovoxError when the config asks for more machines than this one.
+    """
+    cli = build(work.cell, work.stage, work.start)
+    if cli.trainer.num_nodes > 1:
+        raise TomovoxError(
+            f"{work.cell.name}: an experiment trains on the devices of one machine; set num_nodes: "
+            f"1, or train with tomovox fit"
+        )
+    train(work.cell, cli, work.stage)
+    save_trained(cli.model, work.target)
+
+
 class Tally(Callback):
-    """Counts the samples that training sees, a question or pair each time it is seen."""
+    """Counts the samples that this process trains on, a question or pair each time it is seen."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -159,6 +194,11 @@ class Tally(Callback):
     ) -> None:
         """Add the questions or pairs of a batch."""
         self.samples += len(batch.records)
+
+    def of_all(self, trainer: Any) -> int:
+        """Return the sum over all processes, which must all ask for it."""
+        mine = torch.tensor(self.samples, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(mine, reduce_op="sum"))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the count, for a training that is cut."""
@@ -170,23 +210,30 @@ class Tally(Callback):
 
 
 def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
-    """Fit one stage and note in training.jsonl what it took."""
+    """Fit one stage and note in training.jsonl what it took.
+
+    Of several processes that train together the first one writes and speaks.
+    """
     tally = Tally()
     cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
-    volumes = cli.datamodule.batch_size
-    say(f"{cell.name} {stage.stage}: {stage.max_steps} steps of {volumes} volumes")
+    volumes = cli.datamodule.batch_size * cli.trainer.num_devices
     name = f"{cell.name} {stage.stage}"
+    if cli.trainer.is_global_zero:
+        say(f"{name}: {stage.max_steps} steps of {volumes} volumes")
     kept = Checkpoints(cell.folder / f"{stage.stage}.ckpt", cell.checkpoint_minutes)
     figures: dict[str, Any] = dict(
         fit(cli.trainer, cli.model, name, cell.quiet, kept, datamodule=cli.datamodule)
     )
-    list_left_out(cell.folder, cli.datamodule)
+    samples = tally.of_all(cli.trainer)
     trainable, total = count_parameters(cli.model)
+    if not cli.trainer.is_global_zero:
+        return
+    list_left_out(cell.folder, cli.datamodule)
     figures |= {
         "stage": stage.stage,
         "steps": cli.trainer.global_step,
         "volumes": cli.trainer.global_step * volumes,
-        "samples": tally.samples,
+        "samples": samples,
         "trainable": trainable,
         "parameters": total,
         "seconds": round(kept.seconds, 1),
@@ -199,7 +246,8 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
 def predict(cell: Cell, cli: TomovoxCLI) -> None:
     """Answer every record that has no line yet, then sort the lines into predictions.jsonl."""
     arguments = {**cell.config.get("trainer", {}), "enable_progress_bar": not cell.quiet}
-    answer_all(cell.folder, cli.model, cli.datamodule, arguments, cell.name)
+    again = partial(load_model, cell.folder)
+    answer_all(cell.folder, cli.model, cli.datamodule, arguments, cell.name, again)
 
 
 def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DDataModule]:
@@ -215,9 +263,14 @@ def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DD
     return cli.model.eval(), cli.datamodule
 
 
-def load_data(folder: Path) -> M3DDataModule:
+def load_model(folder: Path, change: Config | None = None) -> VolumeLM:
+    """Return the trained model of a RUN folder."""
+    return load_run(folder, change)[0]
+
+
+def load_data(folder: Path, change: Config | None = None) -> M3DDataModule:
     """Return the datamodule of a RUN folder (not set up); its weights are not read."""
-    return _cli_of(folder, {}).datamodule
+    return _cli_of(folder, change or {}).datamodule
 
 
 def _cli_of(folder: Path, change: Config) -> TomovoxCLI:

@@ -146,6 +146,13 @@ def _add_predict(verbs: Verbs) -> None:
         "--data.root", type=Path, dest="root", metavar="DIR", help="default: as in RUN/config.yaml"
     )
     parser.add_argument("--split", help="default: as in RUN/config.yaml, usually test")
+    parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes with a device each; the answers are the same (default: 1)",
+    )
     parser.set_defaults(handler=_predict)
 
 
@@ -196,7 +203,7 @@ def _run(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from tomovox.lightning_verbs import predict_run
 
-    predict_run(options.run, options.root, options.split)
+    predict_run(options.run, options.root, options.split, options.devices)
     return 0
 
 

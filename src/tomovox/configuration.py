@@ -8,12 +8,14 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.report_pairs import ReportPairs
 from tomovox.models.base import VolumeLM
 from tomovox.progress import quiet_libraries
+from tomovox.ranks import check_world_size
 from tomovox.schema import TomovoxError, Vocabulary
 
 Config = dict[str, Any]
@@ -50,9 +52,13 @@ class TomovoxCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Create the trainer; TomovoxError for what only Lightning can tell is not to be had."""
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise TomovoxError(f"trainer: {one_line(str(error))}") from None
+        # The number of processes is known when they have started, and before anything is written.
+        check = LambdaCallback(setup=lambda trainer, _, stage: check_world_size(trainer))
+        trainer.callbacks.insert(0, check)  # type: ignore[attr-defined]
+        return trainer
 
 
 def _vocabulary_of(data: M3DDataModule | ReportPairs) -> Vocabulary:

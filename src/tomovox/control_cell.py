@@ -4,9 +4,10 @@ Every control has a folder below the row's, and one whose predictions exist is n
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from tomovox.cell import Cell, load_run
+from tomovox.cell import Cell, load_model, load_run
 from tomovox.predict import answer_all
 from tomovox.retrieval_cell import embed_pairs, load_pairs
 from tomovox.schema import CONTROLS_FOLDER, PREDICTIONS
@@ -43,7 +44,8 @@ def make_controls(cell: Cell) -> None:
     for control in missing_controls(cell):
         data.tamper(control)
         folder = control_folder(cell.folder, control)
-        answer_all(folder, model, data, arguments, f"{cell.name} {control}")
+        again = partial(load_model, cell.folder)
+        answer_all(folder, model, data, arguments, f"{cell.name} {control}", again)
 
 
 def _embed_controls(cell: Cell) -> None:

@@ -2,17 +2,22 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import SaveConfigCallback
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    ModelParallelStrategy,
+    SingleDeviceStrategy,
+)
 
-from tomovox.cell import HERE, load_run
+from tomovox.cell import HERE, load_data, load_model
 from tomovox.configuration import (
     Config,
     TomovoxCLI,
@@ -22,6 +27,7 @@ from tomovox.configuration import (
     one_line,
     read_yaml,
 )
+from tomovox.data.prompts import Template
 from tomovox.data.report_pairs import ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
 from tomovox.lock import folder_to_hold, only_process
@@ -30,12 +36,15 @@ from tomovox.models.checkpoint import save_trained
 from tomovox.models.clip_training import ClipTraining, save_encoder
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.predict import PARTIAL, answer_all, list_left_out
-from tomovox.progress import quiet_libraries, say
+from tomovox.progress import quiet_libraries, say, with_threads
 from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
+from tomovox.shards import shard_files
 
 CONFIG, TOKENIZER = "config.yaml", "tokenizer"
 RUN_KEYS = ("seed_everything", "trainer", "model", "data")
 """What of Lightning's config makes a run again; the rest belongs to the command that was given."""
+WHOLE = SingleDeviceStrategy | DDPStrategy | ModelParallelStrategy
+"""Strategies whose weights are whole in a process, or are put together when they are written."""
 
 FIT_HELP = """\
 Trains for one epoch unless --trainer.max_epochs, max_steps or max_time is given. Leaves a RUN
@@ -82,24 +91,28 @@ class RunCLI(TomovoxCLI):
     def after_fit(self) -> None:
         """Write weights, tokenizer and config of a RUN folder, and say how to go on."""
         folder = folder_of(self.trainer)
+        first = self.trainer.is_global_zero
         if self.config[self.subcommand].trainer.fast_dev_run:
-            say("fast_dev_run: no run is kept")
-        elif not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-            say(f"[yellow]no run folder[/yellow]: the weights are sharded; see {folder}")
-        elif not self.trainer.is_global_zero:
-            return
+            said = "fast_dev_run: no run is kept"
+        elif not isinstance(self.trainer.strategy, WHOLE):
+            said = f"[yellow]no run folder[/yellow]: the weights are sharded; see {folder}"
         elif isinstance(self.model, ClipTraining):
-            keep_encoder(folder, self.model, self.datamodule)
-            say(
+            if first:
+                keep_encoder(folder, self.model, self.datamodule)
+            said = (
                 f"encoder: {folder}; a recipe reads it by model.init_args.vision3d.weights: "
                 f"{folder}; tomovox checkpoint inspect {folder}"
             )
         else:
-            keep_run(folder, self.model, self.datamodule.template)
-            say(
+            if first:
+                keep_config(folder, self.datamodule.template)
+            save_trained(self.model, folder / WEIGHTS_FILE)  # last: without them it is no run
+            said = (
                 f"run: {folder}; ask it with tomovox ask ... --checkpoint {folder}, "
                 f"predict with tomovox predict {folder}"
             )
+        if first:
+            say(said)
 
 
 class RunConfig(SaveConfigCallback):
@@ -110,7 +123,8 @@ class RunConfig(SaveConfigCallback):
         if stage != "fit":
             return
         folder = folder_of(trainer)
-        if any((folder / name).is_file() for name in (WEIGHTS_FILE, PREDICTIONS, PARTIAL)):
+        begun = any((folder / name).is_file() for name in (WEIGHTS_FILE, PREDICTIONS))
+        if begun or shard_files(folder, PARTIAL):
             raise TomovoxError(
                 f"{folder}: holds a run already; give another --trainer.default_root_dir"
             )
@@ -137,18 +151,14 @@ def folder_of(trainer: Trainer) -> Path:
     return Path(os.path.relpath(trainer.log_dir or trainer.default_root_dir))
 
 
-def keep_run(folder: Path, model: Any, template: Any) -> None:
-    """Make a RUN of the folder that holds Lightning's config.yaml.
-
-    Weights are written last: a folder without them is no run.
-    """
+def keep_config(folder: Path, template: Template) -> None:
+    """Make of Lightning's config.yaml in the folder what a RUN needs, with a tokenizer."""
     config = {k: v for k, v in read_yaml(folder / CONFIG).items() if k in RUN_KEYS}
     if template.tokenizer is None:
         save_tokenizer(template.text_tokenizer, folder / TOKENIZER)
         named = {"template": {"init_args": {"tokenizer": f"{HERE}{TOKENIZER}"}}}
         config = merged(config, {"data": named})
     write_atomically(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-    save_trained(model, folder / WEIGHTS_FILE)
 
 
 def keep_encoder(folder: Path, model: ClipTraining, data: ReportPairs) -> None:
@@ -158,17 +168,27 @@ def keep_encoder(folder: Path, model: ClipTraining, data: ReportPairs) -> None:
     save_encoder(model, folder / WEIGHTS_FILE)
 
 
-def predict_run(folder: Path, root: Path | None = None, split: str | None = None) -> None:
+def predict_run(
+    folder: Path, root: Path | None = None, split: str | None = None, devices: int = 1
+) -> None:
     """Answer the test split of a RUN folder into its predictions.jsonl; a cut call continues.
 
-    `root` and `split` take the place of the data root and test split of the run's config. Raises
-    TomovoxError when the folder holds no run, or answers to other records.
+    `root` and `split` take the place of the data root and test split of the run's config. Each of
+    several `devices` has a process. All compute with as many CPU threads as the run's config names:
+    another number gives other last digits. Raises TomovoxError when the folder holds no run, or
+    answers to other records.
     """
     data: Config = {} if root is None else {"root": str(root)}
     if split is not None:
         data |= {"test_split": split, "splits": None}
-    model, datamodule = load_run(folder, {"data": data})
-    arguments = read_yaml(folder / CONFIG).get("trainer") or {}
+    change: Config = {"data": data}
+    load = partial(load_model, folder, change)
+    config = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    arguments = {**(config.get("trainer") or {}), "devices": devices}
+
+    def answer(_: None) -> None:
+        answer_all(folder, None, load_data(folder, change), arguments, str(folder), load)
+
     with only_process(folder_to_hold(folder)):
-        answer_all(folder, model, datamodule, arguments, str(folder))
+        with_threads(config.get("threads") or torch.get_num_threads(), answer, None)
     say(f"predictions: {folder / PREDICTIONS}; tomovox score {folder}")

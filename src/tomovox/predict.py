@@ -4,26 +4,28 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from tomovox.appended import append_lines, mend_last_line
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
+from tomovox.judge.compute import TIMING
 from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
 from tomovox.metrics.choice_columns import COPY
 from tomovox.metrics.masks import write_mask_file
 from tomovox.models.base import VolumeLM
 from tomovox.moments import reached
 from tomovox.progress import say
+from tomovox.ranks import do_apart
 from tomovox.schema import (
     LETTERS,
     PREDICTIONS,
@@ -37,51 +39,93 @@ from tomovox.schema import (
     to_line,
     write_atomically,
 )
+from tomovox.shards import (
+    ALONE,
+    Shard,
+    devices_of,
+    divided,
+    merged_lines,
+    plain_trainer,
+    shard_files,
+)
 from tomovox.training import ends_by_hand
 
 PARTIAL = "predictions.partial.jsonl"
 MASKS = "masks"
 
 
+@dataclass(frozen=True)
+class Work:
+    """What one process answers: all studies of `datamodule` that are not whole among `skipped`."""
+
+    folder: Path
+    datamodule: M3DDataModule
+    skipped: frozenset[str]
+    load: Callable[[], VolumeLM]
+    trainer_arguments: Mapping[str, Any]
+    name: str
+    shard: Shard = ALONE
+
+
 def answer_all(
     folder: Path,
-    model: VolumeLM,
+    model: VolumeLM | None,
     datamodule: M3DDataModule,
     trainer_arguments: Mapping[str, Any],
     name: str,
+    load: Callable[[], VolumeLM] | None = None,
 ) -> None:
     """Answer every record that has no line yet, then sort the lines into predictions.jsonl.
 
-    Of a config's `trainer_arguments` the accelerator, precision and progress bar count: a study is
-    answered by one device. Raises TomovoxError when the folder holds answers to other records.
+    Of a config's `trainer_arguments` the accelerator, devices, precision and progress bar count: a
+    study is answered by one device. Each of several devices has a process (see `shards`), for which
+    `load` gives the model; without `load` one device answers with `model`. A run that was begun
+    with some number of devices goes on with any other. Raises TomovoxError when the folder holds
+    answers to other records.
     """
     datamodule.setup("predict")
     studies = datamodule.predict_studies()
     records = [record for study in studies for record in study]
     if (folder / PREDICTIONS).is_file():
         _check_same(folder / PREDICTIONS, records)
+        for left in shard_files(folder, PARTIAL):  # of a kill while they were merged
+            left.unlink()
         say(f"{name} predict: all {len(records)} records are answered already")
         return
     list_left_out(folder, datamodule)
-    datamodule.skip(answered(folder, studies))
-    if datamodule.choice_likelihood:
-        model.choice_answers = partial(choice_answers, datamodule.template)
-    kept = ("accelerator", "precision", "enable_progress_bar")
-    try:
-        trainer = Trainer(
-            **{key: trainer_arguments[key] for key in kept if key in trainer_arguments},
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            callbacks=[PredictionWriter(folder, datamodule.template)],
-        )
-    except (ValueError, MisconfigurationException) as error:
-        raise TomovoxError(f"{name}: trainer: {' '.join(str(error).split())}") from None
+    done = answered(folder, studies)
+    devices = devices_of(trainer_arguments, name, alone=load is None)
+    parts = divided((study for study in studies if study[0].id not in done), len(devices))
     start = time.perf_counter()
-    with ends_by_hand(trainer):
-        trainer.predict(model, datamodule=datamodule, return_predictions=False)
+    if load is not None and len(parts) > 1:
+        every = frozenset(record.id for record in records)
+        rest = [every.difference(r.id for study in part for r in study) for part in parts]
+        sent = copy(datamodule)
+        sent.trainer = None  # of the training before
+        works = [
+            Work(folder, sent, rest[i], load, devices[i], name, Shard(i, len(parts)))
+            for i in range(len(parts))
+        ]
+        do_apart(answer, works, name)
+    elif parts:
+        given = load if model is None else lambda: model
+        assert given is not None, "no model to answer with"
+        answer(Work(folder, datamodule, frozenset(done), given, devices[0], name))
     finish(folder, records)
     say(f"{name} predict: {len(records)} records, {time.perf_counter() - start:.1f} s")
+
+
+def answer(work: Work) -> None:
+    """Answer what one process has to, on its device, line by line into its own files."""
+    model = work.load()
+    template = work.datamodule.template
+    work.datamodule.skip(work.skipped)
+    if work.datamodule.choice_likelihood:
+        model.choice_answers = partial(choice_answers, template)
+    writer = PredictionWriter(work.folder, template, work.shard)
+    trainer = plain_trainer(work.trainer_arguments, work.name, writer)
+    with ends_by_hand(trainer):
+        trainer.predict(model, datamodule=work.datamodule, return_predictions=False)
 
 
 def list_left_out(folder: Path, datamodule: M3DDataModule) -> None:
@@ -134,9 +178,9 @@ class PredictionWriter(BasePredictionWriter):
     held since it began to predict, or at all where the system forgets no peak.
     """
 
-    def __init__(self, folder: Path, template: Template):
+    def __init__(self, folder: Path, template: Template, shard: Shard = ALONE):
         super().__init__(write_interval="batch")
-        self.folder, self.template = folder, template
+        self.folder, self.template, self.shard = folder, template, shard
         self.started = 0.0
 
     def on_predict_start(self, *_: Any) -> None:
@@ -174,7 +218,7 @@ class PredictionWriter(BasePredictionWriter):
             for answer, found in zip(answers, prediction.choice_logprobs, strict=True):
                 answer.choice_logprobs = tuple(round(logprob, 6) for logprob in found)
         lines = [to_line(answer) for answer in answers]
-        append_lines(self.folder / PARTIAL, lines)
+        append_lines(self.folder / self.shard.file(PARTIAL), lines)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         timing = {
             "study": batch.records[0].id,
@@ -183,7 +227,7 @@ class PredictionWriter(BasePredictionWriter):
             "seconds": round(seconds, 4),
             "peak_mib": round(peak),
         }
-        append_lines(self.folder / "timing.jsonl", [json.dumps(timing)])
+        append_lines(self.folder / self.shard.file(TIMING), [json.dumps(timing)])
 
 
 def keep_masks(folder: Path, answers: Sequence[Prediction], said: Generated, batch: Batch) -> None:
@@ -208,14 +252,17 @@ def mask_name(record: str) -> str:
 
 
 def answered(folder: Path, studies: Sequence[Sequence[Record]]) -> set[str]:
-    """Return the ids of the studies that a cut run has answered whole.
+    """Return the ids of the studies that a cut run, of however many processes, answered whole."""
+    files = shard_files(folder, PARTIAL)
+    return {name for path in files for name in answered_in(path, studies)}
+
+
+def answered_in(path: Path, studies: Sequence[Sequence[Record]]) -> set[str]:
+    """Return the ids of the studies that a partial file answers whole.
 
     What it left of a study answered in part, and a torn last line, is cut off the file and said.
     Raises TomovoxError when the lines answer other questions: those of other data.
     """
-    path = folder / PARTIAL
-    if not path.is_file():
-        return set()
     mend_last_line(path)
     records = {r.id: r for study in studies for r in study}
     lines = {}
@@ -237,20 +284,33 @@ def answered(folder: Path, studies: Sequence[Sequence[Record]]) -> set[str]:
 
 
 def finish(folder: Path, records: Sequence[Record]) -> int:
-    """Sort the partial lines by id into predictions.jsonl and return how many there are.
+    """Sort the lines of all partial files by id into predictions.jsonl; return how many there are.
 
-    Raises TomovoxError when a record has no line or a line no record.
+    Raises TomovoxError when a record has no line or two, or a line no record.
     """
-    partial = folder / PARTIAL
-    lines = {p.id: to_line(p) for p in read_predictions(partial)}
+    files = shard_files(folder, PARTIAL)
+    lines = merged_lines(files)
     wanted = {r.id for r in records}
     missing, extra = sorted(wanted - lines.keys()), sorted(lines.keys() - wanted)
     if missing or extra:
         raise TomovoxError(
-            f"{partial}: {len(missing)} records unanswered {missing[:3]}, {len(extra)} unknown "
-            f"{extra[:3]}; run again, or remove the file to predict anew"
+            f"{folder / PARTIAL}: {len(missing)} records unanswered {missing[:3]}, {len(extra)} "
+            f"unknown {extra[:3]}; run again, or remove the file to predict anew"
         )
-    write_atomically(partial, "".join(f"{lines[i]}\n" for i in sorted(lines)))
-    partial.replace(folder / PREDICTIONS)
+    _merge_timing(folder)
+    # One file is renamed, so that a kill leaves nothing beside the whole; several are removed.
+    whole = files[0] if len(files) == 1 else folder / PREDICTIONS
+    write_atomically(whole, "".join(f"{lines[i]}\n" for i in sorted(lines)))
+    whole.replace(folder / PREDICTIONS)
     reached("after", folder / PREDICTIONS)
+    for path in files:
+        path.unlink(missing_ok=True)
     return len(lines)
+
+
+def _merge_timing(folder: Path) -> None:
+    """Append the timing of every process to timing.jsonl; of a study's lines the last counts."""
+    for path in shard_files(folder, TIMING):
+        if path.name != TIMING:
+            append_lines(folder / TIMING, path.read_text(encoding="utf-8").splitlines())
+            path.unlink()

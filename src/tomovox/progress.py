@@ -54,7 +54,7 @@ def quiet_libraries() -> None:
 def say_step(name: str, trainer: Trainer, *_: Any) -> None:
     """Print a line at each quarter of the steps, for runs whose bars would overwrite each other."""
     step, steps = trainer.global_step, trainer.max_steps
-    if steps >= 40 and step % (steps // 4) == 0 and step < steps:
+    if trainer.is_global_zero and steps >= 40 and step % (steps // 4) == 0 and step < steps:
         loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
         say(f"  {name}: step {step} of {steps}, loss {loss:.3f}")
 
@@ -102,7 +102,7 @@ def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in active_children():
-            worker.terminate()
+            worker.kill()  # Lightning lets SIGTERM pass
         raise
     pool.shutdown()
 

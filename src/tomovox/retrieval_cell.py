@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from tomovox.appended import append_lines
-from tomovox.cell import Cell, Tally
+from tomovox.cell import OWN_PROCESSES, Cell, Tally
 from tomovox.configuration import Config, TomovoxCLI, instantiate, merged
 from tomovox.data.report_pairs import PairBatch, ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
@@ -21,6 +21,7 @@ from tomovox.models.clip_training import ClipTraining, save_encoder
 from tomovox.models.released import load_weights
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.progress import PLAIN_TRAINER, say
+from tomovox.ranks import do_together
 from tomovox.schema import PREDICTIONS, Prediction, to_line, write_atomically
 from tomovox.training import Checkpoints, fit, forget_cuts
 
@@ -30,28 +31,42 @@ TOKENIZER = "tokenizer"
 def make_retrieval(cell: Cell) -> None:
     """Train the dual encoder of a cell if its weights are missing, and embed the test pairs."""
     cli = _built(cell)
-    model, data = cli.model, cli.datamodule
-    weights = cell.folder / WEIGHTS_FILE
-    if weights.is_file():
-        _load(model, weights)
-    else:
-        tally = Tally()
-        kept = Checkpoints(cell.folder / "contrastive.ckpt", cell.checkpoint_minutes)
-        cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
-        fitted = fit(cli.trainer, model, cell.name, cell.quiet, kept, datamodule=data)
-        figures: Config = dict(fitted)
-        trainable, total = count_parameters(model)
-        figures |= {"stage": "contrastive", "steps": cli.trainer.global_step}
-        figures["samples"] = tally.samples
-        figures |= {"trainable": trainable, "parameters": total}
-        figures["seconds"] = round(kept.seconds, 1)
+    weights, devices = cell.folder / WEIGHTS_FILE, cli.trainer.num_devices
+    found = weights.is_file()
+    if not found and devices > 1:
+        do_together(_train_together, cell, devices, cell.name)
+    elif not found:
+        _train(cell, cli)
+    if found or devices > 1:
+        _load(cli.model, weights)
+    forget_cuts(cell.folder)
+    embed_pairs(cell.folder, cell.name, cli.model, cli.datamodule)
+
+
+def _train_together(cell: Cell) -> None:
+    """Train as one of the processes that `do_together` starts."""
+    _train(cell, _built(cell))
+
+
+def _train(cell: Cell, cli: TomovoxCLI) -> None:
+    """Fit and leave weights and tokenizer; of several processes the first one writes."""
+    model, data, trainer = cli.model, cli.datamodule, cli.trainer
+    tally = Tally()
+    kept = Checkpoints(cell.folder / "contrastive.ckpt", cell.checkpoint_minutes)
+    trainer.callbacks.append(tally)  # type: ignore[attr-defined]
+    figures: Config = dict(fit(trainer, model, cell.name, cell.quiet, kept, datamodule=data))
+    trainable, total = count_parameters(model)
+    figures |= {"stage": "contrastive", "steps": trainer.global_step}
+    figures["samples"] = tally.of_all(trainer)
+    figures |= {"trainable": trainable, "parameters": total}
+    figures["seconds"] = round(kept.seconds, 1)
+    if trainer.is_global_zero:
         append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
         if data.tokenizer is None:
             save_tokenizer(data.text_tokenizer, cell.folder / TOKENIZER)
-        save_encoder(model, weights)  # last: a folder without it is not trained
+        save_encoder(model, cell.folder / WEIGHTS_FILE)  # last: without it nothing is trained
         say(f"{cell.name}: {figures}")
-    forget_cuts(cell.folder)
-    embed_pairs(cell.folder, cell.name, model, data)
+    trainer.strategy.barrier()
 
 
 def load_pairs(cell: Cell) -> tuple[ClipTraining, ReportPairs]:
@@ -64,6 +79,7 @@ def load_pairs(cell: Cell) -> tuple[ClipTraining, ReportPairs]:
 def _built(cell: Cell) -> TomovoxCLI:
     """Return model, data and trainer as the config says, with the tokenizer of an earlier start."""
     change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
+    change["trainer"]["plugins"] = [{"class_path": OWN_PROCESSES}]
     if (cell.folder / TOKENIZER).is_dir():
         change |= {"data": {"init_args": {"tokenizer": str(cell.folder / TOKENIZER)}}}
     cli = instantiate(merged(cell.config, change), cell.name)

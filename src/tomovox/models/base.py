@@ -22,6 +22,7 @@ from tomovox.models.language import LanguageConfig
 from tomovox.models.likelihood import ChoiceAnswers, choice_logprobs
 from tomovox.models.released import KeyReport, load_whole
 from tomovox.models.segmentation import SegVolConfig, seg_projector
+from tomovox.models.sharding import share_out, system_of
 from tomovox.models.splice import Spliced, lay_out, splice
 from tomovox.models.weights import reads_sources, sizes_only
 from tomovox.schema import (
@@ -127,9 +128,13 @@ class VolumeLM(LightningModule):
     # ---- building and freezing -------------------------------------------------------------
 
     def configure_model(self) -> None:
-        """Build all modules once, load what has a source, freeze what this stage does not train."""
-        if hasattr(self, "language"):
-            return
+        """Build, fill and freeze all modules once; over the devices of FSDP2, share them out."""
+        if not hasattr(self, "language"):
+            self.make()
+        share_out(self)
+
+    def make(self) -> None:
+        """Build all modules, load what has a source, freeze what this stage does not train."""
         if self.vocabulary is None:
             raise TomovoxError(
                 "model.vocabulary is not set: it comes from the datamodule's template"
@@ -280,16 +285,19 @@ class VolumeLM(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out the frozen parts that their source gives back."""
-        checkpoint["state_dict"] = kept_state(self)
-        checkpoint["tomovox"] = {"system": type(self).__name__, "sources": dict(self.sources)}
+        kept = kept_state(self).keys()
+        # What Lightning gathered: under FSDP2 the whole tensors, and none but in the first process.
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {key: state[key] for key in state if key in kept}
+        checkpoint["tomovox"] = {"system": system_of(self), "sources": dict(self.sources)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model or with other keys (TomovoxError)."""
         self.configure_model()
-        saved = checkpoint.get("tomovox", {})
-        check_checkpoint(
-            self, checkpoint["state_dict"], saved.get("system", "another program"), "checkpoint"
-        )
+        system = checkpoint.get("tomovox", {}).get("system", "another program")
+        # Under FSDP2 Lightning has read the weights by now, and took them out.
+        state = checkpoint.get("state_dict", kept_state(self))
+        check_checkpoint(self, state, system, "checkpoint")
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tomovox.models.released import load_released
+from tomovox.models.sharding import first_process, system_of, wait_for_all, whole
 from tomovox.models.weights import key_faults, save_tensors, untied_state, weights_file
 from tomovox.schema import TomovoxError
 
@@ -29,7 +30,7 @@ def kept_state(model: Any) -> dict[str, Tensor]:
 
 def check_checkpoint(model: Any, state: dict[str, Tensor], system: str, place: str) -> None:
     """Raise TomovoxError unless `state` is exactly what `kept_state` of this model holds."""
-    own = type(model).__name__
+    own = system_of(model)
     if system != own:
         raise TomovoxError(
             f"{place}: made by {system}, not {own}; give a checkpoint of the configured model"
@@ -41,9 +42,16 @@ def check_checkpoint(model: Any, state: dict[str, Tensor], system: str, place: s
 
 
 def save_trained(model: Any, path: Path) -> None:
-    """Write what training made as safetensors, with the system and the sources of the rest."""
-    note = {"system": type(model).__name__, "sources": json.dumps(model.sources, sort_keys=True)}
-    save_tensors(kept_state(model), path, note)
+    """Write what training made as safetensors, with the system and the sources of the rest.
+
+    Of the processes that train a model together all must call this. The first one writes, and the
+    others wait for it.
+    """
+    state = whole(kept_state(model))
+    if first_process():
+        note = {"system": system_of(model), "sources": json.dumps(model.sources, sort_keys=True)}
+        save_tensors(state, path, note)
+    wait_for_all()
 
 
 def load_trained(model: Any, path: str | Path) -> None:
@@ -66,7 +74,7 @@ def load_initial(model: Any, path: str) -> None:
         _check_kept(model, report.loaded.keys(), path)
         return
     state, note, file = _read(path)
-    system, own = note.get("system", "another program"), type(model).__name__
+    system, own = note.get("system", "another program"), system_of(model)
     if system != own:
         raise TomovoxError(f"{file}: made by {system}, not {own}; give a stage of the same system")
     shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}

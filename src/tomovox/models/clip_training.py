@@ -59,7 +59,14 @@ class ClipTraining(LightningModule):
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
 
     def configure_model(self) -> None:
-        """Build the dual encoder once; TomovoxError when it has no row for some word."""
+        """Build the dual encoder once; TomovoxError when it has no row for some word.
+
+        It is refused too where every device would hold a share of the weights.
+        """
+        if self.device_mesh is not None:
+            raise TomovoxError(
+                "trainer.strategy: a dual encoder trains whole on every device; set strategy: ddp"
+            )
         if hasattr(self, "clip"):
             return
         clip = self.make_encoder()

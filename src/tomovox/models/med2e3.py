@@ -103,11 +103,10 @@ class Med2E3(VolumeLM):
             self.vision2d.body.pool.requires_grad_(False)
         self._freeze_unused()
 
-    def configure_model(self) -> None:
-        """Build and fill all modules once; redraw the projection of the question if asked to."""
-        built = hasattr(self, "language")
-        super().configure_model()
-        if self.text_mlp == "random" and not built and reads_sources():
+    def make(self) -> None:
+        """Build and fill all modules; redraw the projection of the question if asked to."""
+        super().make()
+        if self.text_mlp == "random" and reads_sources():
             draws = torch.Generator().manual_seed(self.text_mlp_seed)
             projection = self.tgis.text_mlp
             nn.init.normal_(projection.weight, std=0.02, generator=draws)
