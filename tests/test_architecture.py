@@ -38,7 +38,7 @@ ALLOWED = {
 """Which rooms of tomovox a room may import beside itself."""
 
 KNOW_EVERYTHING = {
-    *("cli", "cli_data", "experiment", "cell", "stages", "stage_plan", "configuration"),
+    *("cli", "cli_data", "executor", "experiment", "cell", "stages", "stage_plan", "configuration"),
     *("predict", "lightning_verbs", "parity", "ask", "cli_checkpoint", "cli_models", "sizes"),
     *(
         "retrieval_cell",

@@ -131,6 +131,12 @@ def _add_run(verbs: Verbs) -> None:
     )
     parser.add_argument("experiment", type=Path, metavar="FILE.yaml")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: runs/<file stem>")
+    parser.add_argument(
+        "--executor",
+        choices=("local", "slurm"),
+        default="local",
+        help="who does the work: processes of this machine, or a cluster (key slurm of the file)",
+    )
     parser.set_defaults(handler=_run)
 
 
@@ -196,7 +202,7 @@ def _add_parity(verbs: Verbs) -> None:
 def _run(options: argparse.Namespace) -> int:
     from tomovox.experiment import ExperimentRun
 
-    ExperimentRun(options.experiment, options.output).run()
+    ExperimentRun(options.experiment, options.output, options.executor).run()
     return 0
 
 

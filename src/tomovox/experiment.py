@@ -26,6 +26,7 @@ from tomovox.control_cell import (
 )
 from tomovox.data.controls import check_controls
 from tomovox.data.experiment_data import DataSource
+from tomovox.executor import FOLDER, SlurmQueue, SlurmSettings, refuse_beside_slurm
 from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
 from tomovox.judge.compute import SIZE
@@ -33,7 +34,7 @@ from tomovox.judge.outcome import Extras, Outcome
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.lock import only_process, sweep
-from tomovox.progress import Job, do_all, say
+from tomovox.progress import Job, do_all, do_in_order, say
 from tomovox.retrieval_cell import make_retrieval
 from tomovox.schema import NONE, TomovoxError, write_atomically
 from tomovox.size_cell import write_size
@@ -58,7 +59,8 @@ class Experiment:
     compared with, by default blind where there is one, and `correction` that of p. `processes`
     shared stages or rows are made at a time, each with `threads` CPU threads: a fixed number, so
     that a machine of more cores gives the same digits. A training leaves a checkpoint every
-    `checkpoint_minutes`, from which one that was cut goes on.
+    `checkpoint_minutes`, from which one that was cut goes on. `slurm` is read where a cluster does
+    the work (`--executor slurm`).
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -76,6 +78,7 @@ class Experiment:
     processes: int = 1
     threads: int = 2
     checkpoint_minutes: float = 10.0
+    slurm: SlurmSettings = field(default_factory=SlurmSettings)
     tracking_uri: str | None = None
 
 
@@ -115,10 +118,14 @@ def read_experiment(path: Path) -> Experiment:
 
 
 class ExperimentRun:
-    """Everything that `tomovox run FILE` does, in its output folder."""
+    """Everything that `tomovox run FILE` does, in its output folder.
 
-    def __init__(self, path: Path, output: Path | None = None):
+    `executor` is who does the jobs: "local", processes of this machine, or "slurm".
+    """
+
+    def __init__(self, path: Path, output: Path | None = None, executor: str = "local"):
         self.path, self.experiment = path, read_experiment(path)
+        self.executor = executor
         self.folder = (output or Path("runs") / path.stem).resolve()
         given = self.experiment
         split = "" if given.clean_split is None else str(path.parent / given.clean_split)
@@ -131,8 +138,8 @@ class ExperimentRun:
 
     @property
     def quiet(self) -> bool:
-        """Whether lines replace progress bars: several processes share the terminal."""
-        return self.experiment.processes > 1
+        """Whether lines replace progress bars: several processes share the terminal, or a log."""
+        return self.experiment.processes > 1 or self.executor != "local"
 
     def run(self) -> pd.DataFrame:
         """Do what is missing of every cell and return the table.
@@ -140,7 +147,9 @@ class ExperimentRun:
         Raises TomovoxError when another process does so, or did with another config or other data.
         """
         with only_process(self.folder):
-            sweep(self.folder)
+            if self.executor == "local":
+                refuse_beside_slurm(self.folder / FOLDER)
+                sweep(self.folder)
             os.environ["OMP_NUM_THREADS"] = str(self.experiment.threads)
             cells, stages = self.cells()
             for cell in cells:
@@ -170,7 +179,10 @@ class ExperimentRun:
         ]
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
-        do_all(jobs, given.processes, given.threads)
+        if self.executor == "slurm":
+            do_in_order(jobs, SlurmQueue(self.folder / FOLDER, given.slurm, given.threads))
+        else:
+            do_all(jobs, given.processes, given.threads)
 
     def cells(self) -> tuple[list[Cell], list[StageJob]]:
         """Return the grid, models before floors, and the shared stages it needs, each once."""

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from rich.console import Console
 
@@ -69,42 +69,92 @@ class Job(Generic[ArgumentT]):
     needs: frozenset[str] = frozenset()
 
 
-def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
+class Pool(Protocol):
+    """Where jobs are done: processes of this machine, or the queue of a cluster."""
+
+    def start(self, jobs: Sequence[Job[Any]]) -> Sequence[Job[Any]]:
+        """Start the jobs that there is room for, earlier ones first, and return these."""
+
+    def ended(self) -> Sequence[str]:
+        """Wait until jobs have ended, return their keys; raises the error of one that failed."""
+
+    def stop(self) -> None:
+        """End at once what still runs."""
+
+
+def do_in_order(jobs: Sequence[Job[Any]], pool: Pool) -> None:
     """Do all jobs, each after those it needs, earlier ones first; the first error stops the rest.
 
-    `processes` run at a time, with `threads` CPU threads each. A key in `needs` that no job has
-    counts as done.
+    A key in `needs` that no job has counts as done.
     """
     pending = list(jobs)
-    if processes <= 1 or len(pending) <= 1:
-        for job in pending:
-            with_threads(threads, job.work, job.argument)
-        return
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=end_with_parent)
-    running: dict[Future[None], str] = {}
+    running: set[str] = set()
     try:
         while pending or running:
-            open_keys = {job.key for job in pending} | set(running.values())
+            open_keys = {job.key for job in pending} | running
             ready = [job for job in pending if not job.needs & open_keys]
-            for job in ready[: processes - len(running)]:
-                future = pool.submit(with_threads, threads, job.work, job.argument)
-                running[future] = job.key
+            for job in pool.start(ready) if ready else []:
                 pending.remove(job)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                future.result()
-                del running[future]
-    except BrokenProcessPool:
-        raise TomovoxError(
-            f"{', '.join(running.values())}: a process was killed, perhaps for want of memory; "
-            f"the same command continues"
-        ) from None
+                running.add(job.key)
+            running.difference_update(pool.ended())
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.stop()
+        raise
+
+
+def do_all(jobs: Sequence[Job[Any]], processes: int, threads: int) -> None:
+    """Do all jobs on this machine, `processes` at a time with `threads` CPU threads each."""
+    if processes <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            with_threads(threads, job.work, job.argument)
+        return
+    pool = Processes(processes, threads)
+    do_in_order(jobs, pool)
+    pool.close()
+
+
+class Processes:
+    """A `Pool` of processes that end with this one."""
+
+    def __init__(self, processes: int, threads: int):
+        self.processes, self.threads = processes, threads
+        context = get_context("spawn")
+        self._pool = ProcessPoolExecutor(processes, context, initializer=end_with_parent)
+        self._running: dict[Future[None], str] = {}
+
+    def start(self, jobs: Sequence[Job[Any]]) -> Sequence[Job[Any]]:
+        """Start jobs in the processes that are free and return these."""
+        started = jobs[: self.processes - len(self._running)]
+        for job in started:
+            future = self._pool.submit(with_threads, self.threads, job.work, job.argument)
+            self._running[future] = job.key
+        return started
+
+    def ended(self) -> list[str]:
+        """Wait until a job has ended; raises its error if it failed.
+
+        Raises TomovoxError when a process was killed: which job it had, nobody can tell.
+        """
+        done = wait(self._running, return_when=FIRST_COMPLETED).done
+        try:
+            for future in done:
+                future.result()
+        except BrokenProcessPool:
+            raise TomovoxError(
+                f"{', '.join(self._running.values())}: a process was killed, perhaps for want of "
+                f"memory; the same command continues"
+            ) from None
+        return [self._running.pop(future) for future in done]
+
+    def stop(self) -> None:
+        """Kill the processes."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
         for worker in active_children():
             worker.kill()  # Lightning lets SIGTERM pass
-        raise
-    pool.shutdown()
+
+    def close(self) -> None:
+        """End the processes once all is done."""
+        self._pool.shutdown()
 
 
 def with_threads(threads: int, work: Callable[[ArgumentT], None], job: ArgumentT) -> None:
