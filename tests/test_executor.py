@@ -19,7 +19,8 @@ from tomovox.executor import JOBS, SlurmQueue, SlurmSettings, refuse_beside_slur
 from tomovox.experiment import ExperimentRun, read_experiment
 from tomovox.progress import Job, do_in_order
 from tomovox.schema import TomovoxError
-from tomovox.tracking import Tracker
+from tomovox.tracking.kept import Kept
+from tomovox.tracking.store import Tracker
 
 HERE = Path(__file__).parent
 needs_slurm = pytest.mark.needs_slurm
@@ -191,8 +192,9 @@ def test_a_preempted_row_does_not_train_again(preempted):
 
 @needs_slurm
 def test_a_later_call_continues_the_mlflow_runs_of_a_preempted_one(preempted, tmp_path):
-    before = (preempted / "mlflow.json").read_bytes()
+    before = Kept.read(preempted)
     ExperimentRun(two_rows(tmp_path / "e"), preempted).run()
-    assert (preempted / "mlflow.json").read_bytes() == before
-    tracker = Tracker.of_folder(preempted)
+    after = Kept.read(preempted)
+    assert (after.parent, after.children) == (before.parent, before.children)
+    tracker = Tracker(None, preempted, after.experiment)
     assert len(tracker._client.search_runs([tracker.experiment_id])) == 3

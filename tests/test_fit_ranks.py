@@ -12,16 +12,9 @@ from test_cli import RECIPE, SIZE, write_yaml
 from tomovox.cell import load_run
 from tomovox.data.phantom import write_phantom
 
-FSDP2 = {
-    "class_path": "lightning.pytorch.strategies.ModelParallelStrategy",
-    "init_args": {
-        "data_parallel_size": 2,
-        "tensor_parallel_size": 1,
-        "save_distributed_checkpoint": False,
-    },
-}
+FSDP2 = Path(__file__).parents[1] / "baselines" / "fsdp2.yaml"
 TRAINER = {
-    **{"devices": 2, "strategy": FSDP2, "max_steps": 2, "gradient_clip_val": 1.0},
+    **{"max_steps": 2, "gradient_clip_val": 1.0},
     **{"logger": False, "enable_progress_bar": False, "limit_val_batches": 1},
 }
 
@@ -32,7 +25,8 @@ def fitted(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("fsdp2")
     write_phantom(folder / "data", cases=12, seed=0, shape=SIZE, difficulty="easy", val_cases=2)
     config = write_yaml(folder / "tiny.yaml", RECIPE, {"trainer": TRAINER})
-    given = ["--config", config, "--data.root", "data", "--trainer.default_root_dir", "run"]
+    given = ["--config", config, "--config", str(FSDP2), "--data.root", "data"]
+    given += ["--trainer.default_root_dir", "run"]
     own = ("SLURM_", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     environment |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
