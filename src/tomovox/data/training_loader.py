@@ -24,13 +24,15 @@ class TrainingLoader(DataLoader[Any]):
     Args:
         dataset: what to read.
         order: the sampler; where Lightning wraps it for several processes, the one inside.
-        options: as of a DataLoader. Without `order`, `shuffle` needs a `generator`.
+        options: as of a DataLoader. Without `order`, `shuffle` needs a `generator` and no workers:
+            they run ahead of the batches that are given, and so do their draws.
     """
 
     def __init__(
         self, dataset: Dataset[Any], order: StudySampler | None = None, **options: Any
     ) -> None:
         super().__init__(dataset, **({"sampler": order} | options))
+        assert order is not None or self.num_workers == 0, "workers need a StudySampler"
         self.order = order
         self._start: dict[str, Any] = {}
         self._given = 0
@@ -49,17 +51,26 @@ class TrainingLoader(DataLoader[Any]):
         state, self._continued = self._continued, None
         if state is None:
             self._start, self._given = self._pass_state(), 0
-            return self._counted(super().__iter__())
+            return self._counted(self._new_pass())
         self._start, self._given = state["start"], state["given"]
         self._go_to(state["start"])
         left = self._batches_after(state["given"])
         set_random_state(state["random"])
         return self._counted(iter(left))
 
+    def _new_pass(self) -> Iterator[Any]:
+        """Return a whole pass; it draws once for its workers, be they new or kept from the last."""
+        if self.persistent_workers and self._iterator is not None:
+            self._draw()
+        return super().__iter__()
+
+    def _draw(self) -> None:
+        torch.empty((), dtype=torch.int64).random_(generator=self.generator)
+
     def _batches_after(self, given: int) -> DataLoader[Any]:
         """Return a loader of the rest of a pass, whose own random numbers nobody else draws."""
         if self.generator is not None:
-            torch.empty((), dtype=torch.int64).random_(generator=self.generator)  # of the workers
+            self._draw()  # as the start of the pass did
         assert self.batch_sampler is not None
         return DataLoader(
             self.dataset,
