@@ -134,7 +134,7 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     classes = len(masks.classes) + 1 if masks.classes else 0
     module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
     loader = TrainingLoader(
-        dataset,  # type: ignore[arg-type]
+        dataset,
         batch_size=stage.batch_size,
         shuffle=True,
         drop_last=True,

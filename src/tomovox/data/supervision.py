@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from tomovox.data.dataset import OnBadVolume, group_by_study, without_unreadable
 from tomovox.data.volumes import read_mask, read_volume, resolve_inside
@@ -150,7 +151,11 @@ def _training_masks(listing: Path, names: Sequence[str]) -> list[tuple[str, str,
         ) from None
 
 
-class VisionDataset:
+VisionItem = tuple[np.ndarray, np.ndarray, np.ndarray | None, str]
+"""Voxels (1 D H W), answers (a), finding labels (D H W) or None, and a record's id."""
+
+
+class VisionDataset(Dataset[VisionItem]):
     """Volumes of the training questions, each once, with answers and finding labels.
 
     `left_out` lists (record id, reason) of the questions about volumes that cannot be read.
@@ -178,11 +183,8 @@ class VisionDataset:
     def __len__(self) -> int:
         return len(self.studies)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str]:
-        """Return voxels (1 D H W), answers (a), finding labels (D H W) or None, and a record's id.
-
-        The id is that of the first question about the volume.
-        """
+    def __getitem__(self, index: int) -> VisionItem:
+        """Return a volume's item; its id is that of the first question about the volume."""
         records = self.studies[index]
         relative = records[0].volumes[0]
         voxels = read_volume(self.root, relative, records[0].id)
