@@ -88,17 +88,11 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:
-    """Make the folder and write its files; TomovoxError when that cannot be done."""
-    from tomovox.schema import TomovoxError, write_atomically
+    """Write the files of the folder; TomovoxError when that cannot be done."""
+    from tomovox.schema import write_atomically
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            write_atomically(folder / name, text)
-    except OSError as error:
-        raise TomovoxError(
-            f"{folder}: cannot be written ({error.strerror}); give another --output"
-        ) from None
+    for name, text in texts.items():
+        write_atomically(folder / name, text, "give another --output")
 
 
 def _print(found: "Audit") -> None:

@@ -293,10 +293,10 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
     """Yield a temporary file to write, which becomes `path` when that is done; else nothing does.
 
-    Raises TomovoxError when the disk is full or the place cannot be written.
+    Raises TomovoxError with the remedy when the disk is full or the place cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -308,13 +308,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         reached("after", path)
     except OSError as error:
-        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); mend it") from None
+        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); {remedy}") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
+def write_atomically(path: Path, data: str | bytes, remedy: str = "mend it") -> None:
     """Write a whole file or leave the old one; raises as `whole_file`."""
-    with whole_file(path) as temporary:
+    with whole_file(path, remedy) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)

@@ -17,7 +17,7 @@ from tomovox.data.check_seg import SEG, SegEntry
 from tomovox.data.faults import DataFault, Faults
 from tomovox.data.volumes import read_mask
 from tomovox.packaged import cache_folder
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.schema import write_atomically
 
 Progress = Callable[[int, int], None]
 """Called with (masks read, masks to read)."""
@@ -91,10 +91,5 @@ def _kept(cache: Path, stamp: list[Any]) -> dict[str, Box | None]:
 
 
 def _keep(cache: Path, stamp: list[Any], boxes: dict[str, Box | None]) -> None:
-    try:
-        write_atomically(cache, json.dumps({"listing": stamp, "boxes": boxes}))
-    except OSError as error:
-        raise TomovoxError(
-            f"{cache}: cannot be written ({error.strerror}); set TOMOVOX_CACHE to a folder for the "
-            f"boxes of the masks"
-        ) from None
+    content = json.dumps({"listing": stamp, "boxes": boxes})
+    write_atomically(cache, content, "set TOMOVOX_CACHE to a folder for the boxes of the masks")
