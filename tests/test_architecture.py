@@ -24,6 +24,7 @@ ALLOWED = {
     "metrics": {"schema", "packaged", "boxes"},
     "statistics": {"schema"},
     "models": {"schema", "packaged"},
+    "answering": {"schema", "data", "metrics", "models"},
     "left_out": {"schema"},
     "tracking": {"schema"},
     "progress": {"schema", "workers"},

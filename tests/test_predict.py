@@ -10,16 +10,12 @@ import pytest
 import torch
 
 from tomovox.appended import append_lines
-from tomovox.data.prompts import Template
-from tomovox.data.records import choices_text
-from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.metrics.masks import read_mask_file
 from tomovox.predict import (
     PARTIAL,
     PREDICTIONS,
     PredictionWriter,
     answered,
-    choice_answers,
     finish,
     keep_masks,
 )
@@ -271,49 +267,3 @@ def test_where_nothing_was_drawn_the_mask_is_empty(tmp_path):
     _, second = drawn(tmp_path, torch.full(true.shape, -torch.inf), true)
     assert second.soft == (0.0, 32.0, 0.0)
     assert not read_mask_file(tmp_path / second.mask, second.id)[0].any()
-
-
-# ---- likelihoods of choices --------------------------------------------------------------------
-
-CHOICES = ("liver", "left kidney", "spleen", "aorta")
-
-
-def closed(name: str = "vqa_closed/test/000000") -> Record:
-    question = "Which organ?" + choices_text(CHOICES)
-    return Record(
-        name, Task.VQA_CLOSED, "test", "a", ("a.npy",), question, "C. spleen", choices=CHOICES
-    )
-
-
-def template(max_length: int = 64) -> Template:
-    made = Template(max_length=max_length)
-    made.use_tokenizer(build_word_tokenizer([closed().question, closed().reference]))
-    return made
-
-
-def test_the_answer_with_the_right_choice_is_what_training_shows():
-    words = template()
-    assert choice_answers(words, closed())[2] == words.encode(closed(), answer=True).answer_ids
-
-
-def test_every_choice_has_an_answer_with_its_letter_and_an_end():
-    words = template()
-    answers = choice_answers(words, closed())
-    assert [words.decode(ids).replace(" .", ".") for ids in answers] == [
-        f"{letter}. {choice}" for letter, choice in zip("ABCD", CHOICES, strict=True)
-    ]
-    assert all(ids[-1] == words.vocabulary().eos for ids in answers)
-
-
-def test_neither_other_tasks_nor_other_orders_are_scored():
-    words = template()
-    assert choice_answers(words, record(0, "a")) == []
-    assert choice_answers(words, closed("vqa_closed/test/000000~1")) == []
-
-
-def test_an_answer_that_does_not_fit_is_refused():
-    words = template()
-    prompt = words.encode(closed(), answer=False).prompt_ids
-    room = len(prompt) + len(choice_answers(words, closed())[0])  # "B. left kidney" is longer
-    with pytest.raises(TomovoxError, match=r"000000: choice B does not end within max_length"):
-        choice_answers(template(room), closed())

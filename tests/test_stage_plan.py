@@ -1,11 +1,13 @@
 """Are the data of an experiment made once, where all its rows find them?"""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tomovox.data.experiment_data import DataSource, SampleData
+from tomovox.data.question_templates import OWN
 from tomovox.schema import TomovoxError
 from tomovox.stage_plan import LanguageStage, MaskStage, SharedStages, StagePlan, VisionStage
 
@@ -115,6 +117,26 @@ def test_other_annotations_change_every_stage(tmp_path):
     (tmp_path / "M3D-VQA" / "M3D_VQA_train.csv").write_text("b", encoding="utf-8")
     after = folders(tmp_path, {})
     assert all(before[name] != after[name] for name in before)
+
+
+def templates(path: Path, caption: str) -> dict[str, str]:
+    """Write our own question templates with another caption; return the settings that name it."""
+    lists = json.loads(OWN.read_text(encoding="utf-8")) | {"caption": [caption]}
+    path.write_text(json.dumps(lists), encoding="utf-8")
+    return {"prompts": str(path)}
+
+
+def test_other_question_templates_are_other_data_that_change_the_language_stage(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    keys, stages = [], []
+    for caption in ("What is seen?", "Which findings are there?"):
+        data = templates(tmp_path / "mine.json", caption)
+        plan = _plan(tmp_path, DataSource(root=str(root)))
+        keys.append(plan.data_key(root, data))
+        stages.append(folders(root, data))
+    assert keys[0] != keys[1] and plan.data_key(root, {}) not in keys
+    assert {name for name in stages[0] if stages[0][name] != stages[1][name]} == {"language"}
 
 
 def test_a_part_with_weights_of_its_own_gets_no_stage(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 
+from tomovox.answering import ANSWERING, BY_DEFAULT, Answering
 from tomovox.appended import append_lines
 from tomovox.configuration import (
     Config,
@@ -72,6 +73,7 @@ class Cell:
     data_key: str = ""
     checkpoint_minutes: float = 10.0
     controls: tuple[str, ...] = ()
+    answering: Answering = BY_DEFAULT
 
     @property
     def name(self) -> str:
@@ -104,7 +106,7 @@ def keep_config(cell: Cell) -> None:
     """Write the config beside the results; TomovoxError if results of another config lie there."""
     path = cell.folder / "config.yaml"
     config = json.loads(json.dumps(cell.config)) | {"fit": [asdict(s) for s in cell.fit]}
-    config |= {"threads": cell.threads, "data_key": cell.data_key}
+    config |= {"threads": cell.threads, "data_key": cell.data_key} | cell.answering.noted()
     config = _with_paths(config, {f"{cell.folder.parent}/": ABOVE})
     if path.is_file() and (changed := differences(read_yaml(path), config)):
         raise TomovoxError(
@@ -247,7 +249,7 @@ def predict(cell: Cell, cli: TomovoxCLI) -> None:
     """Answer every record that has no line yet, then sort the lines into predictions.jsonl."""
     arguments = {**cell.config.get("trainer", {}), "enable_progress_bar": not cell.quiet}
     again = partial(load_model, cell.folder)
-    answer_all(cell.folder, cli.model, cli.datamodule, arguments, cell.name, again)
+    answer_all(cell.folder, cli.model, cli.datamodule, arguments, cell.name, again, cell.answering)
 
 
 def load_run(folder: Path, change: Config | None = None) -> tuple[VolumeLM, M3DDataModule]:
@@ -287,7 +289,7 @@ def _cli_of(folder: Path, change: Config) -> TomovoxCLI:
             f"already; give the folder as vision3d.weights"
         )
     config = _with_paths(read_yaml(path), {ABOVE: f"{folder.parent}/", HERE: f"{folder}/"})
-    for key in ("threads", "data_key"):
+    for key in ("threads", "data_key", ANSWERING):
         config.pop(key, None)
     stages = [FitStage(**stage) for stage in config.pop("fit", [])]
     # The weights hold what an earlier stage gave, and no trainer of the machine of then is needed.

@@ -159,6 +159,19 @@ def _add_predict(verbs: Verbs) -> None:
         metavar="N",
         help="processes with a device each; the answers are the same (default: 1)",
     )
+    parser.add_argument(
+        "--batch",
+        type=lambda text: int(text) if text.isdecimal() else text,
+        metavar="{auto,N}",
+        help="questions of a study at a time: all, and fewer where memory is short (auto), or "
+        "never more than N (default: as in RUN/config.yaml, else auto)",
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="P",
+        help="32-true, bf16-mixed or 16-mixed, whatever the run trained in (default: as in "
+        "RUN/config.yaml, else 32-true)",
+    )
     parser.set_defaults(handler=_predict)
 
 
@@ -209,7 +222,9 @@ def _run(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from tomovox.lightning_verbs import predict_run
 
-    predict_run(options.run, options.root, options.split, options.devices)
+    given = {"batch": options.batch, "precision": options.precision}
+    given = {key: value for key, value in given.items() if value is not None}
+    predict_run(options.run, options.root, options.split, options.devices, given)
     return 0
 
 

@@ -44,8 +44,8 @@ def make_controls(cell: Cell) -> None:
     for control in missing_controls(cell):
         data.tamper(control)
         folder = control_folder(cell.folder, control)
-        again = partial(load_model, cell.folder)
-        answer_all(folder, model, data, arguments, f"{cell.name} {control}", again)
+        again, name = partial(load_model, cell.folder), f"{cell.name} {control}"
+        answer_all(folder, model, data, arguments, name, again, cell.answering)
 
 
 def _embed_controls(cell: Cell) -> None:

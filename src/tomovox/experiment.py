@@ -15,6 +15,7 @@ import pandas as pd
 from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 
+from tomovox.answering import Answering
 from tomovox.cell import Cell, FitStage, keep_config, make_cell
 from tomovox.configuration import Config, merged, names_data_class, one_line, read_yaml
 from tomovox.control_cell import (
@@ -59,8 +60,9 @@ class Experiment:
     compared with, by default blind where there is one, and `correction` that of p. `processes`
     shared stages or rows are made at a time, each with `threads` CPU threads: a fixed number, so
     that a machine of more cores gives the same digits. A training leaves a checkpoint every
-    `checkpoint_minutes`, from which one that was cut goes on. `slurm` is read where a cluster does
-    the work (`--executor slurm`).
+    `checkpoint_minutes`, from which one that was cut goes on. `predict` says how rows and controls
+    are answered, in whatever precision they trained. `slurm` is read where a cluster does the work
+    (`--executor slurm`).
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -78,6 +80,7 @@ class Experiment:
     processes: int = 1
     threads: int = 2
     checkpoint_minutes: float = 10.0
+    predict: Answering = field(default_factory=Answering)
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
     tracking_uri: str | None = None
 
@@ -205,7 +208,8 @@ class ExperimentRun:
             folder = self.folder / f"{model}-s{seed}"
             needs = frozenset() if floor else frozenset(str(job.folder) for job in jobs)
             cell = Cell(model, seed, folder, config, fit_stages, floor, self.quiet, needs)
-            cell.threads, cell.data_key = given.threads, key_of(self.plan.data_key(root))
+            cell.data_key = key_of(self.plan.data_key(root, config["data"]))
+            cell.threads, cell.answering = given.threads, given.predict
             cell.checkpoint_minutes = given.checkpoint_minutes
             cell.controls = controls_of(cell, given.controls)
             cells.append(cell)

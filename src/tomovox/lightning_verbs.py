@@ -1,9 +1,11 @@
 """What happens around Lightning's own verbs? `fit` leaves a RUN folder, which `predict` answers."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -17,6 +19,7 @@ from lightning.pytorch.strategies import (
     SingleDeviceStrategy,
 )
 
+from tomovox.answering import ANSWERING, Answering
 from tomovox.cell import HERE, load_data, load_model
 from tomovox.configuration import (
     Config,
@@ -123,8 +126,7 @@ class RunConfig(SaveConfigCallback):
         if stage != "fit":
             return
         folder = folder_of(trainer)
-        begun = any((folder / name).is_file() for name in (WEIGHTS_FILE, PREDICTIONS))
-        if begun or shard_files(folder, PARTIAL):
+        if (folder / WEIGHTS_FILE).is_file() or holds_answers(folder):
             raise TomovoxError(
                 f"{folder}: holds a run already; give another --trainer.default_root_dir"
             )
@@ -169,14 +171,19 @@ def keep_encoder(folder: Path, model: ClipTraining, data: ReportPairs) -> None:
 
 
 def predict_run(
-    folder: Path, root: Path | None = None, split: str | None = None, devices: int = 1
+    folder: Path,
+    root: Path | None = None,
+    split: str | None = None,
+    devices: int = 1,
+    given: Mapping[str, Any] | None = None,
 ) -> None:
     """Answer the test split of a RUN folder into its predictions.jsonl; a cut call continues.
 
-    `root` and `split` take the place of the data root and test split of the run's config. Each of
-    several `devices` has a process. All compute with as many CPU threads as the run's config names:
-    another number gives other last digits. Raises TomovoxError when the folder holds no run, or
-    answers to other records.
+    `root` and `split` take the place of the data root and test split of the run's config, and
+    `given` that of fields of its Answering. Each of several `devices` has a process. All compute
+    with as many CPU threads as the run's config names: another number gives other last digits.
+    Raises TomovoxError when the folder holds no run, or answers to other records or given in
+    another way.
     """
     data: Config = {} if root is None else {"root": str(root)}
     if split is not None:
@@ -187,8 +194,34 @@ def predict_run(
     arguments = {**(config.get("trainer") or {}), "devices": devices}
 
     def answer(_: None) -> None:
-        answer_all(folder, None, load_data(folder, change), arguments, str(folder), load)
+        datamodule = load_data(folder, change)
+        way = keep_answering(folder, config, given or {})
+        answer_all(folder, None, datamodule, arguments, str(folder), load, way)
 
     with only_process(folder_to_hold(folder)):
         with_threads(config.get("threads") or torch.get_num_threads(), answer, None)
     say(f"predictions: {folder / PREDICTIONS}; tomovox score {folder}")
+
+
+def keep_answering(folder: Path, config: Config, given: Mapping[str, Any]) -> Answering:
+    """Return how a RUN is answered, and write what is `given` of it into its config.
+
+    Raises TomovoxError when it holds answers given in another way.
+    """
+    before = Answering(**config.get(ANSWERING) or {})
+    way = replace(before, **given)
+    if way == before:
+        return way
+    if holds_answers(folder):
+        raise TomovoxError(
+            f"{folder}: holds answers of precision {before.precision} and batch {before.batch}; "
+            f"ask for the same, or move its predictions away"
+        )
+    config = {key: value for key, value in config.items() if key != ANSWERING} | way.noted()
+    write_atomically(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+    return way
+
+
+def holds_answers(folder: Path) -> bool:
+    """Return whether a RUN folder holds predictions, whole or begun."""
+    return (folder / PREDICTIONS).is_file() or bool(shard_files(folder, PARTIAL))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,23 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
+from tomovox.answering import BY_DEFAULT, Answering, choice_answers, full_float32
 from tomovox.appended import append_lines, mend_last_line
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
 from tomovox.judge.compute import TIMING
 from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
-from tomovox.metrics.choice_columns import COPY
 from tomovox.metrics.masks import write_mask_file
 from tomovox.models.base import VolumeLM
 from tomovox.moments import reached
 from tomovox.progress import say
 from tomovox.ranks import do_apart
 from tomovox.schema import (
-    LETTERS,
     PREDICTIONS,
     Batch,
     Generated,
     Prediction,
     Record,
-    Task,
     TomovoxError,
     read_predictions,
     to_line,
@@ -64,6 +62,7 @@ class Work:
     load: Callable[[], VolumeLM]
     trainer_arguments: Mapping[str, Any]
     name: str
+    answering: Answering
     shard: Shard = ALONE
 
 
@@ -74,14 +73,15 @@ def answer_all(
     trainer_arguments: Mapping[str, Any],
     name: str,
     load: Callable[[], VolumeLM] | None = None,
+    answering: Answering = BY_DEFAULT,
 ) -> None:
     """Answer every record that has no line yet, then sort the lines into predictions.jsonl.
 
-    Of a config's `trainer_arguments` the accelerator, devices, precision and progress bar count: a
-    study is answered by one device. Each of several devices has a process (see `shards`), for which
-    `load` gives the model; without `load` one device answers with `model`. A run that was begun
-    with some number of devices goes on with any other. Raises TomovoxError when the folder holds
-    answers to other records.
+    Of a config's `trainer_arguments` the accelerator, devices and progress bar count: a study is
+    answered by one device, in the way of `answering`. Each of several devices has a process (see
+    `shards`), for which `load` gives the model; without `load` one device answers with `model`. A
+    run that was begun with some number of devices goes on with any other. Raises TomovoxError when
+    the folder holds answers to other records, and for a question that does not fit into memory.
     """
     datamodule.setup("predict")
     studies = datamodule.predict_studies()
@@ -103,14 +103,14 @@ def answer_all(
         sent = copy(datamodule)
         sent.trainer = None  # of the training before
         works = [
-            Work(folder, sent, rest[i], load, devices[i], name, Shard(i, len(parts)))
+            Work(folder, sent, rest[i], load, devices[i], name, answering, Shard(i, len(parts)))
             for i in range(len(parts))
         ]
         do_apart(answer, works, name)
     elif parts:
         given = load if model is None else lambda: model
         assert given is not None, "no model to answer with"
-        answer(Work(folder, datamodule, frozenset(done), given, devices[0], name))
+        answer(Work(folder, datamodule, frozenset(done), given, devices[0], name, answering))
     finish(folder, records)
     say(f"{name} predict: {len(records)} records, {time.perf_counter() - start:.1f} s")
 
@@ -122,9 +122,11 @@ def answer(work: Work) -> None:
     work.datamodule.skip(work.skipped)
     if work.datamodule.choice_likelihood:
         model.choice_answers = partial(choice_answers, template)
+    model.at_once = work.answering.at_once(lambda line: say(f"{work.name} predict: {line}"))
     writer = PredictionWriter(work.folder, template, work.shard)
-    trainer = plain_trainer(work.trainer_arguments, work.name, writer)
-    with ends_by_hand(trainer):
+    arguments = {**work.trainer_arguments, "precision": work.answering.precision}
+    trainer = plain_trainer(arguments, work.name, writer)
+    with full_float32(), ends_by_hand(trainer):
         trainer.predict(model, datamodule=work.datamodule, return_predictions=False)
 
 
@@ -138,26 +140,6 @@ def list_left_out(folder: Path, datamodule: M3DDataModule) -> None:
             f"[yellow]left out[/yellow], their volumes cannot be read: {in_words(counts)} records; "
             f"see {folder / LEFT_OUT}"
         )
-
-
-def choice_answers(template: Template, record: Record) -> list[list[int]]:
-    """Return the ids of the answer with each choice, written as the reference is, end token too.
-
-    None of other tasks' records and of a question that is asked again in another order. Raises
-    TomovoxError when an answer does not fit: a cut one would be too likely.
-    """
-    if record.task != Task.VQA_CLOSED or COPY.fullmatch(record.id):
-        return []
-    eos, answers = template.vocabulary().eos, []
-    for letter, choice in zip(LETTERS, record.choices, strict=False):
-        said = replace(record, reference=f"{letter}. {choice}")
-        answers.append(template.encode(said, answer=True).answer_ids)
-        if answers[-1][-1:] != [eos]:
-            raise TomovoxError(
-                f"record {record.id}: choice {letter} does not end within max_length; raise "
-                f"max_length of the template"
-            )
-    return answers
 
 
 def _check_same(path: Path, records: Sequence[Record]) -> None:

@@ -96,7 +96,7 @@ def devices_of(arguments: Mapping[str, Any], name: str, alone: bool) -> list[dic
 
     With `alone` there is one, whatever the config asks for.
     """
-    kept = ("accelerator", "precision", "enable_progress_bar")
+    kept = ("accelerator", "enable_progress_bar")
     plain = {key: arguments[key] for key in kept if key in arguments} | {"devices": 1}
     wanted = arguments.get("devices", 1)
     if alone or wanted == 1:

@@ -17,6 +17,7 @@ from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.experiment_data import DataSource
 from tomovox.data.phantom import write_phantom
 from tomovox.data.prompts import Template
+from tomovox.data.question_templates import read_templates
 from tomovox.data.sample import write_sample
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
 from tomovox.models.weights import WEIGHTS_FILE
@@ -140,7 +141,7 @@ class StagePlan:
     def tokenizer(self, root: Path, data: Config) -> Path:
         """Return the folder of the word tokenizer of the training texts."""
         chosen = {k: data[k] for k in ("tasks", "train_split", "prompts") if data.get(k)}
-        folder = self.folder / f"tokenizer-{key_of([self.data_key(root), chosen])}"
+        folder = self.folder / f"tokenizer-{key_of([self.data_key(root, data), chosen])}"
         if not folder.is_dir():
             temporary = folder.with_name(f".{folder.name}.tmp")
             shutil.rmtree(temporary, ignore_errors=True)
@@ -149,14 +150,18 @@ class StagePlan:
             temporary.rename(folder)
         return folder
 
-    def data_key(self, root: Path) -> Any:
-        """Return what the data are: the arguments that made them, or a digest of a user's files."""
+    def data_key(self, root: Path, data: Config) -> Any:
+        """Return what the data are: the arguments that made them, or a digest of a user's files.
+
+        With the templates of the questions where the settings `data` name a file of them.
+        """
+        key: Any = asdict(self.source)
         if self.source.root is not None:
-            self._digest = self._digest or files_digest(root)
-            return self._digest
-        if self.source.sample is not None:
-            return ["sample", self.source.sample.shape]
-        return asdict(self.source)
+            key = self._digest = self._digest or files_digest(root)
+        elif self.source.sample is not None:
+            key = ["sample", self.source.sample.shape]
+        prompts = data.get("prompts")
+        return key if prompts is None else [key, read_templates(Path(prompts))]
 
     def resolve(self, config: Config, root: Path) -> tuple[Config, list[StageJob]]:
         """Return the config with data root, tokenizer and shared weights filled in, and the jobs.
@@ -203,7 +208,7 @@ class StagePlan:
         data = {k: v for k, v in data.items() if k in used} | {"seed": self.seed}
         classes = self.stages.finding_classes
         content = [VERSION, name, part, data, asdict(stage), self.seed, self.threads]
-        content += [self.data_key(root)] + ([classes] if name in READS_CLASSES else [])
+        content += [self.data_key(root, data)] + ([classes] if name in READS_CLASSES else [])
         for_key = json.dumps(content, sort_keys=True, default=str).replace(f"{self.folder}/", "")
         folder = self.folder / f"{name}-{key_of(for_key)}"
         return StageJob(name, stage, part, {**data, "root": str(root)}, folder, self.seed, classes)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
 from tomovox.models.drawing import draw, mask_loss
+from tomovox.models.halving import AtOnce, Said, with_memory
 from tomovox.models.language import LanguageConfig
 from tomovox.models.likelihood import ChoiceAnswers, choice_logprobs
 from tomovox.models.released import KeyReport, load_whole
@@ -104,6 +105,7 @@ class VolumeLM(LightningModule):
         self.sources: dict[str, str] = {}
         self.released_report: KeyReport | None = None
         self.choice_answers: ChoiceAnswers | None = None  # set to score choices when predicting
+        self.at_once = AtOnce()
 
     # ---- what a system defines -------------------------------------------------------------
 
@@ -243,14 +245,25 @@ class VolumeLM(LightningModule):
 
     @torch.no_grad()
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Generated:
-        """Continue the prompts of one batch greedily; draw masks and score choices if asked to."""
-        spliced, visual = self.read(batch)
-        spoken = self.language.speak(spliced, self.max_new_tokens)
-        masks = None
+        """Continue the prompts of one batch greedily; draw masks and score choices if asked to.
+
+        The studies are perceived once, however few questions fit into memory at once. Raises
+        TomovoxError when not even one does.
+        """
+        percept = with_memory(lambda: self._perceive(batch.studies), batch, "its volumes")
+        pad, masks = self.language.vocabulary.pad, None
+        said = self.at_once.answer(batch, lambda part: self._say(percept, part), pad)
         if self.mask_head_config is not None:
-            masks = draw(self.seg_module, self.seg_projector, batch, spoken)
+            parts = self.seg_module, self.seg_projector
+            masks = with_memory(lambda: draw(*parts, batch, said.spoken), batch, "a mask")
+        return Generated(said.spoken.ids, said.slice_scores, masks, said.choice_logprobs)
+
+    def _say(self, percept: Percept, batch: Batch) -> Said:
+        """Answer questions about studies that are perceived already."""
+        spliced, visual = self.read_percept(percept, batch)
+        spoken = self.language.speak(spliced, self.max_new_tokens)
         logprobs = choice_logprobs(self.language, spliced, batch.records, self.choice_answers)
-        return Generated(spoken.ids, visual.slice_scores, masks, logprobs)
+        return Said(spoken, visual.slice_scores, logprobs)
 
     # ---- optimisation and checkpoints ------------------------------------------------------
 

@@ -53,26 +53,33 @@ def draw(
 ) -> Float[Tensor, "m 1 D H W"] | None:
     """Return mask logits of the questions that have a target; -inf where no [SEG] was said.
 
-    None when no question of the batch has one.
+    None when no question of the batch has one. Every mask is drawn alone, so that its digits do not
+    hang on the others and memory holds the work of one.
     """
     if batch.masks is None or batch.mask_rows is None:
         return None
     logits = torch.full(batch.masks.shape, -torch.inf, device=batch.masks.device)
-    draws = spoken.draws[batch.mask_rows]
-    if bool(draws.any()):
-        rows = batch.mask_rows[draws]
-        weight = next(projector.parameters())
-        logits[draws] = _decode(head, projector(spoken.prompt[rows].to(weight.dtype)), batch, rows)
+    dtype = next(projector.parameters()).dtype
+    draws, asks = spoken.draws[batch.mask_rows], batch.questions.study[batch.mask_rows]
+    for study in asks[draws].unique():
+        embedding = _embedded(head, batch, study[None])
+        for mask in (draws & (asks == study)).nonzero().flatten():
+            prompt = spoken.prompt[batch.mask_rows[mask]][None].to(dtype)
+            logits[mask] = head.decode(embedding, projector(prompt))[0]
     return logits
 
 
 def _decode(head: SegVol, prompts: Tensor, batch: Batch, rows: Tensor) -> Tensor:
     """Embed each study that is asked about once, then decode all prompts."""
     asked, place = batch.questions.study[rows].unique(return_inverse=True)
+    return head.decode(_embedded(head, batch, asked)[place], prompts)
+
+
+def _embedded(head: SegVol, batch: Batch, asked: Tensor) -> Tensor:
+    """Return the image embeddings of the studies `asked`, sorted by row."""
     series = torch.isin(batch.studies.study, asked)
     voxels = [v for v, kept in zip(batch.studies.voxels, series.tolist(), strict=True) if kept]
-    embedding = head.embed(Studies(voxels, torch.arange(len(voxels), device=rows.device)))
-    return head.decode(embedding[place], prompts)
+    return head.embed(Studies(voxels, torch.arange(len(voxels), device=asked.device)))
 
 
 def _nothing(head: SegVol, projector: nn.Module, hidden: Tensor) -> Tensor:
