@@ -1,6 +1,7 @@
 """Does a capture say what the model of a RUN scores, and of which predictions?"""
 
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -9,7 +10,7 @@ from test_experiment import BASELINES
 
 from tomovox.attention_capture import capture_of
 from tomovox.attention_cell import read_looking
-from tomovox.schema import PREDICTIONS
+from tomovox.schema import PREDICTIONS, TomovoxError
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,10 @@ def test_the_resampler_of_ms_vlm_has_no_temperature_and_no_bins(published):
     capture = published("ms_vlm")
     assert "resampler's attention" in capture.scored
     assert (capture.scoring, capture.temperature, capture.depth_bins) == ("", None, None)
+
+
+@pytest.mark.parametrize("model", ["[]", "{}", "{class_path: os}", "{class_path: none.of.these}"])
+def test_a_config_of_no_model_is_named(looking, tmp_path, model):
+    (tmp_path / "config.yaml").write_text(f"model: {model}\n", encoding="utf-8")
+    with pytest.raises(TomovoxError, match=r"config\.yaml: "):
+        capture_of(("med2e3", 0), replace(looking, run=tmp_path))

@@ -10,7 +10,7 @@ from test_experiment import tiny
 from tomovox.data.phantom import write_phantom
 from tomovox.experiment import ExperimentRun
 from tomovox.left_out import LEFT_OUT, count_left_out, left_out_notes, write_left_out
-from tomovox.schema import read_predictions
+from tomovox.schema import TomovoxError, read_predictions
 
 TRAIN, TEST = ("train", "vqa/train/1", "cut off"), ("test", "vqa/test/1", "no such volume")
 
@@ -118,3 +118,12 @@ def test_the_table_says_that_the_test_is_not_whole(broken):
     table = (folder / "table.md").read_text(encoding="utf-8").replace("\\", "")
     for row in rows(folder):
         assert f"{row.name}: {len(lost['test'])} test records left out" in table
+
+
+@pytest.mark.parametrize("content", ["", "a\tb\n", "split\tid\treason\ntest\ta\n", "\ufffd\n"])
+def test_what_is_no_list_of_what_was_left_out_is_named(tmp_path, content):
+    (tmp_path / "left_out.tsv").write_bytes(
+        content.encode("latin1", "replace").replace(b"?", b"\xff")
+    )
+    with pytest.raises(TomovoxError, match=r"left_out\.tsv: "):
+        count_left_out(tmp_path)

@@ -3,9 +3,8 @@
 import os
 import signal
 
-from tomovox.appended import append_lines
+from tomovox.files import append_lines, write_atomically
 from tomovox.moments import KILL_AT
-from tomovox.schema import write_atomically
 
 
 def ended(folder) -> int:

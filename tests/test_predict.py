@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tomovox.appended import append_lines
+from tomovox.files import append_lines
 from tomovox.metrics.masks import read_mask_file
 from tomovox.predict import (
     PARTIAL,

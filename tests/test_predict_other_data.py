@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from test_predict import STUDIES, said
 
-from tomovox.appended import append_lines
+from tomovox.files import append_lines
 from tomovox.predict import PARTIAL, answered
 from tomovox.schema import TomovoxError
 

@@ -9,7 +9,7 @@ from tomovox.analysis.attended import Attended
 from tomovox.analysis.capture import CAPTURE, Capture, write_captures
 from tomovox.analysis.localisation import localisation_rows
 from tomovox.analysis.summary import attention_sheets
-from tomovox.analysis.table import attention_table, write_attention
+from tomovox.analysis.table import COLUMNS, attention_table, write_attention
 from tomovox.report_attention import ATTENTION, Attention, attention_in, capture_sheet, sheets_in
 from tomovox.schema import PREDICTIONS, TomovoxError
 
@@ -91,7 +91,8 @@ def test_a_table_of_attention_is_read_as_it_was_written(tmp_path):
     assert sheets_in(tmp_path)[0].rows[0][0] == "NA"
 
 
-TABLES = ["", "model,seed\nmed2e3,0\n", "seed\nnone\n"]
+WRONG = f"{','.join(COLUMNS)}\nmed2e3,0,evidence_mass{',x' * (len(COLUMNS) - 3)}\n"
+TABLES = ["", "model,seed\nmed2e3,0\n", "seed\nnone\n", WRONG]
 
 
 @pytest.mark.parametrize("table", TABLES)

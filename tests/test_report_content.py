@@ -90,7 +90,7 @@ def test_an_answer_has_its_own_scores_and_weights(runs):
 
 
 def test_counts_are_no_score_of_a_record(tmp_path):
-    row = {"id": "a", "protocol": "standard"}
+    row = dict.fromkeys(("id", "case", "task", "question_type"), "a") | {"protocol": "standard"}
     rows = [row | {"metric": "bleu4", "counts": [1, 2]}, row | {"metric": "rougeL", "value": 0.5}]
     (tmp_path / SAMPLES).write_text("".join(f"{json.dumps(r)}\n" for r in rows), encoding="utf-8")
     assert scores_in(tmp_path) == {"a": {"rougeL.standard": 0.5}}

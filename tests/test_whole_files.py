@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from tomovox.schema import TomovoxError, whole_file, write_atomically
+from tomovox.files import whole_file, write_atomically
+from tomovox.schema import TomovoxError
 
 
 def full(*_: object) -> None:

@@ -31,10 +31,11 @@ from tomovox.attention_capture import capture_of
 from tomovox.attention_cases import case_sheets
 from tomovox.attention_cell import FOLDER, Looking, hide_slices, read_looking
 from tomovox.attention_elsewhere import look_elsewhere
+from tomovox.files import write_atomically
 from tomovox.judge.runs import experiment_of, find_runs, folder_of, run_names
 from tomovox.judge.tables import model_and_seed
 from tomovox.models.probing import Where
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.schema import TomovoxError
 from tomovox.sheets import Sheet
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from tomovox.judge.runs import CONFIG
 from tomovox.models.med2e3 import Med2E3
 from tomovox.models.ms_vlm import MSVLM
 from tomovox.models.vit3d import ViT3DConfig
+from tomovox.schema import TomovoxError
 
 
 class Read(NamedTuple):
@@ -40,12 +41,17 @@ OTHER = Read("slice scores of the system's own", "its own layer")
 
 
 def capture_of(run: Run, looking: Looking) -> Capture:
-    """Return how the scores of a row came about."""
-    model = read_yaml(looking.run / CONFIG)["model"]
-    module, _, name = model["class_path"].rpartition(".")
-    system = getattr(import_module(module), name)
-    read = next((told for known, told in READ.items() if issubclass(system, known)), OTHER)
-    arguments = _arguments(model) if issubclass(system, Med2E3) else {}
+    """Return how the scores of a row came about; TomovoxError for a config that says no model."""
+    path = looking.run / CONFIG
+    config = read_yaml(path)
+    try:
+        module, _, name = config["model"]["class_path"].rpartition(".")
+        system = getattr(import_module(module), name)
+        read = next((told for known, told in READ.items() if issubclass(system, known)), OTHER)
+        arguments = _arguments(config["model"]) if issubclass(system, Med2E3) else {}
+        bins = _depth_bins(arguments) if arguments else None
+    except (ImportError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        raise TomovoxError(f"{path}: says no model that can be built; run it again") from None
     return Capture(
         *run,
         system=name,
@@ -53,7 +59,7 @@ def capture_of(run: Run, looking: Looking) -> Capture:
         layer=read.layer,
         scoring=arguments.get("scoring", ""),
         temperature=arguments.get("temperature"),
-        depth_bins=_depth_bins(arguments) if arguments else None,
+        depth_bins=bins,
         slices=max(len(looked.scores) for looked in looking.attended),
         predictions=looking.digest,
         records=len(looking.attended),

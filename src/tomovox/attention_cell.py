@@ -19,12 +19,12 @@ from rich.progress import Progress
 
 from tomovox.analysis.attended import Attended
 from tomovox.analysis.hiding import Trial, trials
-from tomovox.appended import append_lines
 from tomovox.cell import load_data, load_run
 from tomovox.configuration import read_yaml
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.dataset import collate_studies
 from tomovox.data.evidence import Facts, depth_of, facts_of
+from tomovox.files import append_lines, write_atomically
 from tomovox.judge.runs import CONFIG
 from tomovox.metrics.choice_columns import copied_question
 from tomovox.models.base import VolumeLM
@@ -36,7 +36,6 @@ from tomovox.schema import (
     Record,
     TomovoxError,
     read_predictions,
-    write_atomically,
 )
 
 FOLDER = "attention"

@@ -15,7 +15,6 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 
 from tomovox.answering import ANSWERING, BY_DEFAULT, Answering
-from tomovox.appended import append_lines
 from tomovox.configuration import (
     Config,
     TomovoxCLI,
@@ -26,13 +25,15 @@ from tomovox.configuration import (
     read_yaml,
 )
 from tomovox.data.datamodule import M3DDataModule
+from tomovox.files import append_lines, write_atomically
+from tomovox.judge.tables import model_and_seed
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.checkpoint import load_trained, save_trained
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.predict import answer_all, list_left_out
 from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.ranks import do_together
-from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
+from tomovox.schema import PREDICTIONS, TomovoxError
 from tomovox.training import Checkpoints, fit, forget_cuts
 
 OWN_PROCESSES = "lightning.pytorch.plugins.environments.LightningEnvironment"
@@ -295,7 +296,8 @@ def _cli_of(folder: Path, change: Config) -> TomovoxCLI:
     # The weights hold what an earlier stage gave, and no trainer of the machine of then is needed.
     config = merged(config, {"model": {"init_args": {"init_from": None}}}, change)
     config["trainer"] = {"accelerator": "cpu", "devices": 1}
-    cell = Cell("", 0, folder, config, stages)
+    model, seed = model_and_seed(folder.name)
+    cell = Cell(model, seed or 0, folder, config, stages)
     return build(cell, stages[-1] if stages else None, None)
 
 

@@ -5,7 +5,6 @@ Bad input ends with one line on standard error and exit code 2.
 
 import argparse
 import errno
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         handler: Handler = options.handler
         return handler(options)
     except TomovoxError as error:
-        sys.stderr.write(f"tomovox: {_last_line(str(error))}\n")
+        sys.stderr.write(f"tomovox: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("tomovox: stopped; the same command continues\n")
@@ -252,14 +251,6 @@ def _parity(options: argparse.Namespace) -> int:
     verdicts = [judge(case) for case in find_cases(options.folders)]
     print_verdicts(verdicts, table_console())
     return 1 if any(verdict.failed for verdict in verdicts) else 0
-
-
-def _last_line(message: str) -> str:
-    """Return the message; of one that a data worker wrapped in a traceback, its last line."""
-    raised = re.compile(r"^[\w.]*(?:TomovoxError|DataFault): (.*)")
-    lines = message.strip().splitlines()
-    telling = [found[1] for line in lines if (found := raised.match(line))]
-    return telling[-1] if telling else " ".join(lines)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _write(folder: Path, texts: dict[str, str]) -> None:
     """Write the files of the folder; TomovoxError when that cannot be done."""
-    from tomovox.schema import write_atomically
+    from tomovox.files import write_atomically
 
     for name, text in texts.items():
         write_atomically(folder / name, text, "give another --output")

@@ -189,6 +189,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _ledger(options: argparse.Namespace) -> int:
+    from tomovox.files import write_atomically
     from tomovox.judge.compare import with_intervals
     from tomovox.judge.facts import provenance_of
     from tomovox.judge.ledger import ledger, ledger_markdown, ledger_tsv
@@ -197,7 +198,7 @@ def _ledger(options: argparse.Namespace) -> int:
     from tomovox.judge.score import score_run
     from tomovox.judge.tables import build_table, model_and_seed
     from tomovox.run_folders import data_keys
-    from tomovox.schema import NONE, write_atomically
+    from tomovox.schema import NONE
 
     systems, figures = _systems(options.system), read_published(options.published)
     runs = find_runs(options.places)

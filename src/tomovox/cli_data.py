@@ -259,7 +259,7 @@ def _check(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from tomovox.data.check import check_tree
-    from tomovox.schema import write_atomically
+    from tomovox.files import write_atomically
 
     with progress("check") as tell:
         report = check_tree(options.folder, tell, options.workers)

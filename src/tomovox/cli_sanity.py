@@ -41,9 +41,10 @@ def add_sanity(verbs: Verbs) -> None:
 
 def _sanity(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
+    from tomovox.files import write_atomically
     from tomovox.judge.runs import find_runs, run_names
     from tomovox.judge.sanity import sanity_board, sanity_sheets
-    from tomovox.schema import PREDICTIONS, read_predictions, write_atomically
+    from tomovox.schema import PREDICTIONS, read_predictions
     from tomovox.sheets import print_sheets
 
     runs = find_runs(options.places)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentError
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -14,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.report_pairs import ReportPairs
 from tomovox.models.base import VolumeLM
+from tomovox.parsed import yaml_of
 from tomovox.progress import quiet_libraries
 from tomovox.ranks import check_world_size
 from tomovox.schema import TomovoxError, Vocabulary
@@ -111,14 +111,14 @@ def one_line(message: str, limit: int = 500) -> str:
 def read_yaml(path: Path) -> Config:
     """Return the mapping in a YAML file; TomovoxError when missing, broken or no mapping."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml_of(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise TomovoxError(
             f"{path}: cannot be read ({one_line(str(error))}); give a YAML file"
         ) from None
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise TomovoxError(f"{path}: not YAML: {one_line(str(error))}") from None
-    if not isinstance(value, dict):
+    if not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
         raise TomovoxError(f"{path}: holds no keys; expected a mapping such as `model: ...`")
     return value
 

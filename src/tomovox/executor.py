@@ -21,8 +21,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tomovox.files import write_atomically
 from tomovox.progress import Job, say, with_threads
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.schema import TomovoxError
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor

@@ -4,7 +4,6 @@ Every step leaves a file, and a step whose file exists is not done again: the sa
 where it stopped.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from tomovox.control_cell import (
 from tomovox.data.controls import check_controls
 from tomovox.data.experiment_data import DataSource
 from tomovox.executor import FOLDER, SlurmQueue, SlurmSettings, refuse_beside_slurm
+from tomovox.files import write_atomically
 from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
 from tomovox.judge.compute import SIZE
@@ -35,9 +35,10 @@ from tomovox.judge.outcome import Extras, Outcome
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.lock import only_process, sweep
+from tomovox.parsed import read_object
 from tomovox.progress import Job, do_all, do_in_order, say
 from tomovox.retrieval_cell import make_retrieval
-from tomovox.schema import NONE, TomovoxError, write_atomically
+from tomovox.schema import NONE, TomovoxError
 from tomovox.size_cell import write_size
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
@@ -91,7 +92,7 @@ def read_experiment(path: Path) -> Experiment:
     parser.add_class_arguments(Experiment, None)
     try:
         parsed = parser.instantiate(parser.parse_object(read_yaml(path)))
-    except ArgumentError as error:
+    except (ArgumentError, TypeError, ValueError) as error:  # nested values that are no mapping
         raise TomovoxError(f"{path}: {masked(one_line(str(error)))}") from None
     experiment = Experiment(**vars(parsed))
     if unknown := sorted(set(experiment.floors) - set(FLOORS)):
@@ -286,7 +287,7 @@ def _maker(cell: Cell) -> Callable[[Cell], None]:
 
 def _taught(stage: Path) -> str:
     """Return what a shared stage learned from images of training cases; "" for text alone."""
-    figures = json.loads((stage / "stage.json").read_text(encoding="utf-8"))
+    figures = read_object(stage / "stage.json", "remove the folder and run again")
     if "mask_volumes" in figures:
         return "mask head pretrained on training cases, masks of all classes"
     if "finding_masks" not in figures:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tomovox.appended import append_lines
 from tomovox.boxes import box_to_text
 from tomovox.cell import Cell
 from tomovox.configuration import instantiate
@@ -15,6 +14,7 @@ from tomovox.data.mean_place import MeanPlace
 from tomovox.data.nearest_report import nearest_reports
 from tomovox.data.tokenizer import SEG
 from tomovox.data.volumes import read_target, read_volume
+from tomovox.files import append_lines
 from tomovox.left_out import LEFT_OUT, write_left_out
 from tomovox.metrics.masks import write_mask_file
 from tomovox.models.floors import MajorityAnswer

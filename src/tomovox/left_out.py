@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tomovox.schema import write_atomically
+from tomovox.files import write_atomically
+from tomovox.schema import TomovoxError
 
 LEFT_OUT = "left_out.tsv"
 COLUMNS = ("split", "id", "reason")
@@ -51,6 +52,11 @@ def in_words(counts: dict[str, int]) -> str:
 def _read(path: Path) -> list[tuple[str, str, str]]:
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream, dialect="excel-tab", quoting=csv.QUOTE_NONE)
-        return [(row["split"], row["id"], row["reason"]) for row in rows]
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream, dialect="excel-tab", quoting=csv.QUOTE_NONE)
+            if tuple(header) != COLUMNS:
+                raise ValueError(f"its first line is not {', '.join(COLUMNS)}")
+            return [(split, name, reason) for split, name, reason in rows]
+    except (OSError, ValueError, csv.Error) as error:  # a row of other length is a ValueError
+        raise TomovoxError(f"{path}: not what was left out ({error}); remove the file") from None

@@ -33,6 +33,7 @@ from tomovox.configuration import (
 from tomovox.data.prompts import Template
 from tomovox.data.report_pairs import ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
+from tomovox.files import write_atomically
 from tomovox.lock import folder_to_hold, only_process
 from tomovox.models.base import VolumeLM
 from tomovox.models.checkpoint import save_trained
@@ -40,7 +41,7 @@ from tomovox.models.clip_training import ClipTraining, save_encoder
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.predict import PARTIAL, answer_all, list_left_out
 from tomovox.progress import quiet_libraries, say, with_threads
-from tomovox.schema import PREDICTIONS, TomovoxError, write_atomically
+from tomovox.schema import PREDICTIONS, TomovoxError
 from tomovox.shards import shard_files
 
 CONFIG, TOKENIZER = "config.yaml", "tokenizer"

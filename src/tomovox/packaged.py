@@ -119,6 +119,23 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def reading_files() -> Iterator[None]:
+    """Load quietly; ValueError, in one line, for files that a library cannot read."""
+    import torch
+
+    try:
+        with quiet_loading():
+            yield
+    except (TomovoxError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        # The libraries check little of what a file says: of a damaged one they raise whatever they
+        # meet first, and tokenizers raises Exception itself.
+        first = str(error).strip().partition("\n")[0]
+        raise ValueError(first or type(error).__name__) from error
+
+
 def convert_gguf(gguf: Path, folder: Path) -> None:
     """Write config, float32 safetensors and tokenizer of a GGUF language model to `folder`.
 

@@ -16,9 +16,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from tomovox.answering import BY_DEFAULT, Answering, choice_answers, full_float32
-from tomovox.appended import append_lines, mend_last_line
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
+from tomovox.files import append_lines, mend_last_line, write_atomically
 from tomovox.judge.compute import TIMING
 from tomovox.left_out import LEFT_OUT, count_left_out, in_words, write_left_out
 from tomovox.metrics.masks import write_mask_file
@@ -35,7 +35,6 @@ from tomovox.schema import (
     TomovoxError,
     read_predictions,
     to_line,
-    write_atomically,
 )
 from tomovox.shards import (
     ALONE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tomovox.analysis.capture import Capture, read_captures, told_of
 from tomovox.analysis.summary import attention_sheets
@@ -16,7 +17,8 @@ from tomovox.sheets import Sheet
 
 ATTENTION = "attention.csv"
 WORDS = ("model", "statistic", "task", "question_type", "plane", "phase", "hidden", "against")
-"""The table of `tomovox attention`, and its columns that are no numbers."""
+WHOLE = ("seed", "n", "cases")
+"""The table of `tomovox attention`, its columns that are no numbers, and those of whole ones."""
 
 SHORT = 12
 """Digits of a digest that are shown."""
@@ -92,10 +94,11 @@ def sheets_in(folder: Path) -> list[Sheet]:
 
     path = folder / ATTENTION
     numbers = {name: [""] for name in COLUMNS if name not in WORDS}
-    types = {"seed": "Int64", **dict.fromkeys(WORDS, str)}
+    types: dict[str, Any] = dict.fromkeys(numbers, float) | dict.fromkeys(WORDS, str)
+    types |= dict.fromkeys(WHOLE, "Int64")
     try:
         frame = pandas.read_csv(path, dtype=types, na_values=numbers, keep_default_na=False)
-    except ValueError as error:
+    except (OSError, ValueError, TypeError) as error:
         raise _stale(path, str(error)) from None
     if list(frame.columns) != list(COLUMNS):
         raise _stale(path, "it has other columns")

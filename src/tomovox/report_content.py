@@ -6,7 +6,6 @@ No model is needed, and the data only for the slices: without them the page says
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from tomovox.judge.layout import LEGEND
 from tomovox.judge.outcome import Outcome, outcome_of
 from tomovox.judge.protocols import task_protocol
 from tomovox.judge.runs import experiment_names, run_names
-from tomovox.judge.score import RESULTS, SAMPLES
+from tomovox.judge.score import read_results, read_samples
 from tomovox.judge.tables import model_and_seed
 from tomovox.metrics.catalogue import metric_key
 from tomovox.metrics.choice_columns import copied_question
@@ -112,7 +111,7 @@ def provenance_of(runs: Sequence[Path], outcome: Outcome) -> dict[str, str]:
     """Return what somebody needs to make the page again; runs must be scored."""
     digests = digests_of(runs)
     seeds = sorted({seed for _, seed in map(model_and_seed, digests) if seed is not None})
-    results = json.loads((runs[0] / RESULTS).read_text(encoding="utf-8"))
+    results = read_results(runs[0])
     versions = {"python": results["python"], **results["versions"]}
     return facts_of(outcome.reference, outcome.comparison, data_keys(runs)) | {
         "seeds": ", ".join(map(str, seeds)) or "unknown",
@@ -174,11 +173,10 @@ def _sample(said: Prediction, answers: Mapping[str, Answer]) -> Sample:
 def scores_in(run: Path) -> dict[str, dict[str, float]]:
     """Return what each record of a scored run got by itself, by metric."""
     scores: dict[str, dict[str, float]] = {}
-    with (run / SAMPLES).open(encoding="utf-8") as stream:
-        for row in map(json.loads, stream):
-            if "value" in row:  # counts of n-grams are no score of a record
-                key = metric_key(row["metric"], row["protocol"])
-                scores.setdefault(row["id"], {})[key] = row["value"]
+    for row in read_samples(run):
+        if "value" in row:  # counts of n-grams are no score of a record
+            key = metric_key(row["metric"], row["protocol"])
+            scores.setdefault(row["id"], {})[key] = row["value"]
     return scores
 
 

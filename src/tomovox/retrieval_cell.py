@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from tomovox.appended import append_lines
 from tomovox.cell import OWN_PROCESSES, Cell, Tally
 from tomovox.configuration import Config, TomovoxCLI, instantiate, merged
 from tomovox.data.report_pairs import PairBatch, ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
+from tomovox.files import append_lines, write_atomically
 from tomovox.metrics.retrieval import encode_embedding
 from tomovox.models.base import count_parameters
 from tomovox.models.clip_training import ClipTraining, save_encoder
@@ -22,7 +22,7 @@ from tomovox.models.released import load_weights
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.ranks import do_together
-from tomovox.schema import PREDICTIONS, Prediction, to_line, write_atomically
+from tomovox.schema import PREDICTIONS, Prediction, to_line
 from tomovox.training import Checkpoints, fit, forget_cuts
 
 TOKENIZER = "tokenizer"

@@ -12,6 +12,7 @@ from tomovox.experiment import NOTES
 from tomovox.judge.outcome import Extras
 from tomovox.judge.runs import CONFIG, experiment_names
 from tomovox.judge.tables import model_and_seed
+from tomovox.schema import TomovoxError
 
 
 def notes_of(runs: Sequence[Path]) -> list[str]:
@@ -20,7 +21,11 @@ def notes_of(runs: Sequence[Path]) -> list[str]:
     folders = experiment_names(runs)
     for folder, name in folders.items():
         kept = folder / NOTES
-        lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+        lines = (
+            kept.read_text(encoding="utf-8", errors="replace").splitlines()
+            if kept.is_file()
+            else []
+        )
         notes += [f"{name}: {line}" for line in lines] if len(folders) > 1 else lines
     return notes
 
@@ -46,7 +51,10 @@ def data_root(run: Path) -> Path | None:
     """Return the data root that a run names in config.yaml, there or not; None without one."""
     config = read_yaml(run / CONFIG) if (run / CONFIG).is_file() else {}
     data = config.get("data") or {}
-    root = (data.get("init_args") or {} if names_data_class(config) else data).get("root")
+    inside = data.get("init_args") or {} if names_data_class(config) else data
+    root = inside.get("root") if isinstance(inside, dict) else ""
     if root is None:
         return None
-    return Path(str(root).replace(ABOVE, f"{run.absolute().parent}/"))
+    if not isinstance(root, str) or not root or not root.isprintable():
+        raise TomovoxError(f"{run / CONFIG}: its data name no root; run the experiment again")
+    return Path(root.replace(ABOVE, f"{run.absolute().parent}/"))

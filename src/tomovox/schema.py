@@ -7,9 +7,8 @@ tokens, n scored slices, D H W depth, height and width of a series.
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +17,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from tomovox.moments import reached
 
 IGNORE = -100
 """Label of a position that carries no loss, as in torch.nn.functional.cross_entropy."""
@@ -35,7 +32,15 @@ LETTERS = "ABCD"
 
 
 class TomovoxError(Exception):
-    """Input that a user can mend: one line with the place and what to do; exit code 2."""
+    """Input that a user can mend: one line with the place and what to do; exit code 2.
+
+    What a damaged file brings into the message cannot break the line or steer a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        wrapped = re.findall(r"(?m)^[\w.]*(?:TomovoxError|DataFault): (.*)", message)
+        line = wrapped[-1] if wrapped else message.strip()  # a data worker adds its traceback
+        super().__init__("".join(char if char.isprintable() else " " for char in line))
 
 
 class Task(StrEnum):
@@ -238,6 +243,9 @@ class Prediction:
         )  # fmt: skip
 
 
+_NUMBERS = ("slice_scores", "soft", "choice_logprobs")
+
+
 def to_line(prediction: Prediction) -> str:
     """Return the JSON line of a prediction, without newline; empty optional fields are left out."""
     always = {"id", "task", "case", "question", "reference", "text"}
@@ -245,28 +253,36 @@ def to_line(prediction: Prediction) -> str:
     return json.dumps(row, ensure_ascii=False)
 
 
-def from_line(line: str, place: str) -> Prediction:
+def from_line(line: str | bytes, place: str) -> Prediction:
     """Return the prediction of a JSON line; TomovoxError names `place` when it is not one."""
     try:
         row: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise TomovoxError(
-            f"{place}: not a JSON line ({error.msg}); remove the line or predict again"
+            f"{place}: not a JSON line ({error}); remove the line or predict again"
         ) from None
     known = {f.name for f in fields(Prediction)}
     needed = {"id", "task", "case", "question", "reference", "text"}
     if not isinstance(row, dict) or not needed <= row.keys():
         missing = sorted(needed - set(row)) if isinstance(row, dict) else sorted(needed)
         raise TomovoxError(f"{place}: not a prediction, keys missing: {', '.join(missing)}")
-    if not all(isinstance(row[key], str) for key in needed):
-        raise TomovoxError(f"{place}: {', '.join(sorted(needed))} must be strings")
+    row = {key: value for key, value in row.items() if key in known}
+    if strange := [key for key, value in row.items() if not _fits(key, value)]:
+        raise TomovoxError(f"{place}: {strange[0]} holds what no prediction does; predict again")
     if row["task"] not in set(Task):
         raise TomovoxError(f"{place}: unknown task {row['task']!r}; known: {', '.join(Task)}")
     row["task"] = Task(row["task"])
-    for key in ("choices", "slice_scores", "soft", "choice_logprobs"):
-        if key in row:
-            row[key] = tuple(row[key])
-    return Prediction(**{k: v for k, v in row.items() if k in known})
+    return Prediction(**(row | {k: tuple(v) for k, v in row.items() if isinstance(v, list)}))
+
+
+def _fits(key: str, value: object) -> bool:
+    """Return whether a field of a prediction may hold a value: no whole number is past 64 bits."""
+    many = key == "choices" or key in _NUMBERS
+    parts = value if many and isinstance(value, list) else [None if many else value]
+    if key in _NUMBERS:
+        return all(type(n) is float or (type(n) is int and abs(n) < 2**63) for n in parts)
+    texts = [part for part in parts if isinstance(part, str)]
+    return len(texts) == len(parts) and not re.search("[\ud800-\udfff]", "".join(texts))
 
 
 def read_predictions(path: Path) -> Iterator[Prediction]:
@@ -276,7 +292,7 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
     """
     seen: set[str] = set()
     try:
-        stream = path.open(encoding="utf-8")
+        stream = path.open("rb")
     except OSError as error:
         raise TomovoxError(
             f"{path}: cannot be read ({error.strerror}); run tomovox predict or tomovox run"
@@ -290,31 +306,3 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
                 )
             seen.add(prediction.id)
             yield prediction
-
-
-@contextmanager
-def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
-    """Yield a temporary file to write, which becomes `path` when that is done; else nothing does.
-
-    Raises TomovoxError with the remedy when the disk is full or the place cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        reached("before", path)
-        temporary.replace(path)
-        reached("after", path)
-    except OSError as error:
-        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); {remedy}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def write_atomically(path: Path, data: str | bytes, remedy: str = "mend it") -> None:
-    """Write a whole file or leave the old one; raises as `whole_file`."""
-    with whole_file(path, remedy) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)

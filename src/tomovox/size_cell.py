@@ -11,11 +11,12 @@ from tomovox.cell import Cell, FitStage, build
 from tomovox.configuration import TomovoxCLI, merged, one_line
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.volumes import read_volume
+from tomovox.files import write_atomically
 from tomovox.judge.compute import SIZE
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.clip_training import ClipTraining
 from tomovox.progress import say
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.schema import TomovoxError
 from tomovox.sizes import ModelSize, build_on_meta, costs_of
 
 NO_NETWORK = "a floor, so there is no network to count"

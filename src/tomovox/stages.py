@@ -17,6 +17,7 @@ from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
 from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
 from tomovox.data.training_loader import TrainingLoader
+from tomovox.files import write_atomically
 from tomovox.left_out import write_left_out
 from tomovox.models.mask_pretraining import MaskBatch, MaskPretraining
 from tomovox.models.pretraining import UNKNOWN, VisionBatch, VisionPretraining
@@ -25,7 +26,7 @@ from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.models.weights import WEIGHTS_FILE, save_tensors, untied_state
 from tomovox.progress import PLAIN_TRAINER, say
-from tomovox.schema import Task, TomovoxError, write_atomically
+from tomovox.schema import Task, TomovoxError
 from tomovox.stage_plan import LanguageStage, MaskStage, StageJob, VisionStage
 from tomovox.training import Checkpoints, fit, forget_cuts
 

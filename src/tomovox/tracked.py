@@ -18,12 +18,13 @@ from rich.markup import escape
 
 from tomovox.analysis.summary import headlines
 from tomovox.configuration import read_yaml
+from tomovox.files import write_atomically
 from tomovox.judge.outcome import CLEAN
 from tomovox.judge.protocols import is_primary
 from tomovox.judge.runs import CONFIG
 from tomovox.judge.score import RESULTS
 from tomovox.progress import say
-from tomovox.schema import NONE, PREDICTIONS, TomovoxError, write_atomically
+from tomovox.schema import NONE, PREDICTIONS, TomovoxError
 from tomovox.tracking.away import StoreAway, reaching
 from tomovox.tracking.kept import Kept
 from tomovox.tracking.masking import HIDDEN, address, masked

@@ -17,8 +17,9 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LambdaCallback
 
+from tomovox.files import whole_file
 from tomovox.progress import say, say_step
-from tomovox.schema import TomovoxError, whole_file
+from tomovox.schema import TomovoxError
 
 CHECKPOINTS = "*.ckpt"
 """What cut trainings leave in a folder until its weights are there."""

@@ -76,7 +76,10 @@ def test_a_volume_that_is_not_there_has_no_depth(tmp_path):
         depth_of(tmp_path, record("vqa_open/test/000003", Task.VQA_OPEN))
 
 
-@pytest.mark.parametrize("cells", ["organ,near,4", "organ,slice,4;5", "organ,slice,-1"])
+@pytest.mark.parametrize(
+    "cells",
+    ["organ,near,4", "organ,slice,4;5", "organ,slice,-1", "organ", f"organ,slice,{'9' * 5000}"],
+)
 def test_a_bad_line_is_named(tmp_path, cells):
     write_evidence(tmp_path, f"test/000003,{VOLUME},{cells}")
     with pytest.raises(TomovoxError, match=r"evidence\.csv:2"):

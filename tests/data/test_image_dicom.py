@@ -72,3 +72,25 @@ def test_compression_that_cannot_be_unpacked_here_is_said(tmp_path):
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "scan").mkdir()
     assert "neither" in refusal(tmp_path / "scan")
+
+
+@pytest.mark.parametrize("change", [{"Rows": [7, 7]}, {"PixelSpacing": ["1"]}])
+def test_an_element_of_another_form_is_refused(tmp_path, change):
+    refusal(write_dicom(tmp_path / "scan", **change))
+
+
+def test_a_file_that_would_unpack_as_a_whole_is_refused(tmp_path):
+    folder = write_dicom(tmp_path / "scan")
+    for path in folder.iterdir():
+        data = read_header(path)
+        data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+        data.save_as(path)
+    assert "deflated" in refusal(folder)
+
+
+def test_an_element_that_claims_gigabytes_is_refused(tmp_path):
+    folder = write_dicom(tmp_path / "scan")
+    path = min(folder.iterdir())
+    element = b"\x08\x00\x00\x01UN\x00\x00" + (2**32 - 16).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes()[:132] + element)
+    refusal(folder)

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 from PIL import Image
 from scans import refusal, write_slices
@@ -43,3 +46,11 @@ def test_a_truncated_picture_is_refused(tmp_path):
     path = folder / "9.png"
     path.write_bytes(path.read_bytes()[:300])
     assert "9.png" in refusal(folder)
+
+
+def test_a_picture_that_claims_more_pixels_than_any_slice_is_refused(tmp_path):
+    folder = write_slices(tmp_path / "Axial", np.eye(6, dtype=np.uint8).reshape(2, 3, 6))
+    png = (folder / "8.png").read_bytes()
+    told = b"IHDR" + struct.pack(">2I", 10_000, 10_000) + png[24:29]
+    (folder / "8.png").write_bytes(png[:12] + told + struct.pack(">I", zlib.crc32(told)) + png[33:])
+    assert "10000 x 10000" in refusal(folder)

@@ -253,6 +253,12 @@ def test_other_arguments_are_refused(root: Path):
         write_phantom(root, CASES, 6, SHAPE)
 
 
+def test_a_manifest_that_is_no_text_is_named(tmp_path: Path):
+    (tmp_path / "phantom.json").write_bytes(b"\xff")
+    with pytest.raises(TomovoxError, match=r"phantom\.json: "):
+        write_phantom(tmp_path, CASES, 5, SHAPE)
+
+
 def test_a_foreign_folder_is_refused(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(TomovoxError, match="no phantom data set"):

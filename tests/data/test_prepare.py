@@ -158,6 +158,14 @@ def test_a_run_that_was_cut_goes_on_to_the_same_table(scans, tmp_path):
     assert path.read_text() == before
 
 
+@pytest.mark.parametrize("damage", [b"\xff\n", b"a\t" + b"b" * 5000 + b"\t" * 6 + b"\n"])
+def test_a_damaged_table_is_named(scans, tmp_path, damage):
+    prepare(scans, tmp_path / "out", SMALL)
+    with (tmp_path / "out" / "prepared.tsv").open("ab") as stream:
+        stream.write(damage)
+    assert "prepared.tsv: cannot be read" in refusal(scans, tmp_path / "out", SMALL)
+
+
 def test_other_settings_are_refused_with_the_difference(scans, tmp_path):
     prepare(scans, tmp_path / "out", SMALL)
     message = refusal(scans, tmp_path / "out", Settings(shape=(4, 5, 6), window=(40.0, 400.0)))

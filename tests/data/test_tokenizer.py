@@ -114,3 +114,12 @@ def test_seg_is_one_word_where_some_text_draws():
     assert tokenizer.convert_ids_to_tokens(ids) == ["sure", ",", "[SEG]", "."]
     assert tokenizer.decode(ids, skip_special_tokens=True) == "sure, [SEG]."
     assert "[SEG]" not in build_word_tokenizer(["the liver"]).get_vocab()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"unk_token": []}', "[" * 100_000])
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_damaged_tokenizer_names_its_folder(tmp_path, file, content):
+    save_tokenizer(build_word_tokenizer(TEXTS), tmp_path / "words")
+    (tmp_path / "words" / file).write_text(content, encoding="utf-8")
+    with pytest.raises(TomovoxError, match=r"words: no tokenizer found \("):
+        load_tokenizer(str(tmp_path / "words"))

@@ -6,6 +6,7 @@ import torch
 
 from tomovox.data import volumes
 from tomovox.data.volumes import augment, read_volume, resolve_inside
+from tomovox.plain_arrays import npy
 from tomovox.schema import TomovoxError
 
 RAMP = np.linspace(0, 1, 2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
@@ -170,6 +171,6 @@ def test_headers_are_parsed_one_at_a_time(tmp_path, monkeypatch):
 
     np.save(tmp_path / "v.npy", np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 4, 4, 4))
     monkeypatch.setattr(volumes.np, "load", held(np.load))
-    monkeypatch.setattr(volumes, "_read_header", held(volumes._read_header))
+    monkeypatch.setattr(npy, "read_magic", held(npy.read_magic))
     assert volumes.read_volume(tmp_path, "v.npy", "a").shape == (1, 4, 4, 4)
     assert not volumes.HEADERS.locked()

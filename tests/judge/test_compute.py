@@ -19,6 +19,7 @@ from tomovox.judge.compute import (
     time_text,
     write_compute,
 )
+from tomovox.schema import TomovoxError
 
 SIZES = {
     **{"parameters": 3_238_440, "trainable": 1_540_416, "visual_tokens": 32},
@@ -211,3 +212,27 @@ def test_what_is_not_known_of_a_row_is_n_a_in_the_sheet(tmp_path):
 )
 def test_figures_are_read_in_the_unit_that_fits(text, value, told):
     assert text(value) == told
+
+
+# ---- what was damaged --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *((SIZE, "[]"), (SIZE, "{"), (SIZE, '{"parameters": "3"}'), (SIZE, '{"perceive": -1}')),
+        *((SIZE, '{"parameters": 1e999}'), (SIZE, '{"note": 3}'), (SIZE, '{"shared": "ab"}')),
+        *((SIZE, '{"shared": ["../../a"]}'), (SIZE, '{"token": true}')),
+        *((TRAINING, "3\n"), (TRAINING, '{"stage": "a", "samples": 0.5}\n')),
+        *((TIMING, '{"study": ["a"], "seconds": "2"}\n'), (TIMING, '{"peak_mib": 700.5}\n')),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(tmp_path, file, content):
+    run = made(tmp_path)
+    (run / file).write_text(content, encoding="utf-8")
+    with pytest.raises(TomovoxError, match=rf"{file}.*; remove|{file}.*remove the line"):
+        figures(run)
+
+
+def test_a_study_whose_memory_is_not_known_counts_no_peak(tmp_path):
+    assert figures(made(tmp_path, timed=[{"study": "a"}, TIMED[0]]))["peak_mib"] == 700

@@ -205,3 +205,17 @@ def test_what_tables_show_is_kept_beside_them(split, tmp_path):
     wanted = Extras(str(split), True, {"a": "m3d_lamed"}, "med2e3", "bh")
     wanted.keep(tmp_path)
     assert Extras.kept(tmp_path) == wanted and Extras.kept(tmp_path / "other") == Extras()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", '{"clean_split": 3, "reported": true, "systems": {}, "reference": ""}'),
+        '{"clean_split": "", "reported": true, "systems": {"a": 1}, "reference": null}',
+        '{"clean_split": "", "reported": true, "systems": {}, "reference": null, "more": 1}',
+    ],
+)
+def test_what_is_no_such_file_is_named(tmp_path, content):
+    (tmp_path / "extras.json").write_text(content, encoding="utf-8")
+    with pytest.raises(TomovoxError, match=r"extras\.json: "):
+        Extras.kept(tmp_path)

@@ -9,7 +9,16 @@ import pytest
 
 from tomovox.judge import score as judged
 from tomovox.judge.llm_verdicts import Verdict, to_verdict_line, verdict_key
-from tomovox.judge.score import ALL, MACRO, score, score_run
+from tomovox.judge.score import (
+    ALL,
+    MACRO,
+    RESULTS,
+    SAMPLES,
+    read_results,
+    read_samples,
+    score,
+    score_run,
+)
 from tomovox.metrics import catalogue
 from tomovox.metrics.catalogue import METRICS
 from tomovox.metrics.masks import write_mask_file
@@ -281,3 +290,17 @@ def test_a_run_that_was_not_judged_has_the_rows_it_had(tmp_path):
     write_judged(tmp_path, [40.0, 60.0])
     (tmp_path / "judge-judge.jsonl").unlink()
     assert score_run(tmp_path) == score(PREDICTIONS)
+
+
+@pytest.mark.parametrize("line", ["{", "3", "{}", "[" * 5000])
+def test_a_damaged_line_of_scores_is_named(tmp_path, line):
+    (tmp_path / SAMPLES).write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(TomovoxError, match=rf"{SAMPLES}:1: .*score again"):
+        list(read_samples(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"versions": {"a": 1}}'])
+def test_damaged_results_are_named(tmp_path, content):
+    (tmp_path / RESULTS).write_text(content, encoding="utf-8")
+    with pytest.raises(TomovoxError, match=rf"{RESULTS}: .*score again"):
+        read_results(tmp_path)

@@ -142,3 +142,19 @@ def test_an_index_that_points_out_of_its_folder_is_refused(tmp_path):
     index.write_text(json.dumps({"weight_map": {"a.weight": "../model.bin"}}), "utf-8")
     with pytest.raises(TomovoxError, match="is no file beside the index"):
         read_released(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "placed", [None, [], {"a": 3}, {"a": ["model.bin"]}, {"a": "x" * 400}, {"a": "\x00"}]
+)
+def test_an_index_that_names_no_files_is_refused(tmp_path, placed):
+    index = shard(tmp_path, "bin")
+    index.write_text(json.dumps({"weight_map": placed}), "utf-8")
+    with pytest.raises(TomovoxError, match=str(tmp_path)):
+        read_released(tmp_path)
+
+
+def test_a_pickle_that_asks_for_more_than_there_is_is_refused(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"\x80\x04\x8d" + (2**62).to_bytes(8, "little") + b"ab.")
+    with pytest.raises(TomovoxError, match=r"a\.bin: refused"):
+        read_released(tmp_path / "a.bin")

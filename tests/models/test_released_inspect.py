@@ -82,3 +82,21 @@ def test_a_checkpoint_of_no_known_system_is_refused(tmp_path):
 def test_an_encoder_of_the_tiny_scale_lacks_nothing(tmp_path):
     encoder = ViT3D(vision3d(stem="conv"))
     assert written(tmp_path, encoder.state_dict()).gaps == []
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"num_hidden_layers": "3"}', "3"])
+def test_a_config_that_counts_no_layers_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, "utf-8")
+    with pytest.raises(TomovoxError, match=r"config\.json: "):
+        written(tmp_path, published(lamed(1), M3D_LAMED))
+
+
+def test_a_layer_far_away_is_no_stack_of_so_many(tmp_path):
+    state = published(lamed(1), M3D_LAMED) | {"model.layers.999999999999.a": torch.ones(1)}
+    assert len(written(tmp_path, state).gaps) < 100
+
+
+def test_a_config_of_countless_layers_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 1000000000000}', "utf-8")
+    with pytest.raises(TomovoxError, match="num_hidden_layers"):
+        written(tmp_path, published(lamed(1), M3D_LAMED))

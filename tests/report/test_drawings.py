@@ -1,6 +1,9 @@
 """Do the drawings of a folder come into a page in the order of their questions?"""
 
+import pytest
+
 from tomovox.report.drawings import figures_in
+from tomovox.schema import TomovoxError
 
 
 def test_drawings_stand_in_the_order_of_their_questions(tmp_path):
@@ -12,3 +15,9 @@ def test_drawings_stand_in_the_order_of_their_questions(tmp_path):
     assert drawn == ["depth", "curves", "mine", "case-a", "case-b"]
     assert found[2].caption == "mine" and found[3].caption.endswith(": a.")
     assert figures_in(tmp_path / "gone") == []
+
+
+def test_a_drawing_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "depth.svg").write_bytes(b"<svg>\xff")
+    with pytest.raises(TomovoxError, match=r"depth\.svg: cannot be read"):
+        figures_in(tmp_path)

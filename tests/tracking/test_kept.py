@@ -42,5 +42,15 @@ def test_a_file_of_an_older_version_keeps_its_ids(tmp_path):
 
 def test_a_broken_file_says_what_to_do(tmp_path):
     (tmp_path / IDS).write_text("{", encoding="utf-8")
-    with pytest.raises(TomovoxError, match=r"mlflow\.json: not JSON .*remove the file"):
+    with pytest.raises(TomovoxError, match=r"mlflow\.json: no readable JSON .*remove the file"):
+        Kept.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("children", {"a-s0": 1}), ("sent", {"a": "b"}), ("pending", 1), ("parent", None)],
+)
+def test_a_value_of_another_kind_is_named(tmp_path, name, value):
+    (tmp_path / IDS).write_text(json.dumps({name: value}), encoding="utf-8")
+    with pytest.raises(TomovoxError, match=rf"mlflow\.json: {name} .*remove the file"):
         Kept.read(tmp_path)

@@ -9,8 +9,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.files import write_atomically
+from tomovox.parsed import is_count, is_number, json_of
+from tomovox.schema import TomovoxError
 
 CAPTURE = "capture.json"
 
@@ -60,15 +63,28 @@ def read_captures(folder: Path) -> list[Capture]:
     if not path.is_file():
         return []
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json_of(path.read_bytes())
         known = {field.name for field in fields(Capture)}
-        if any(row.keys() != known for row in rows):
-            raise ValueError("other keys")
-    except (ValueError, AttributeError, TypeError):
+        if any(row.keys() != known or not _fits(row) for row in rows):
+            raise ValueError("other keys or values")
+    except (OSError, ValueError, AttributeError, TypeError):
         raise TomovoxError(
             f"{path}: not what this version writes; run tomovox attention again"
         ) from None
     return [Capture(**row) for row in rows]
+
+
+def _fits(row: dict[str, Any]) -> bool:
+    """Return whether the values of a row are of the types that Capture says."""
+    counts = {"slices", "records", "known", "located", "several"}
+    absent = {"seed", "depth_bins", "temperature"}
+    return all(
+        (value is None and key in absent)
+        or (is_number(value) and key == "temperature")
+        or (is_count(value) and key in counts | {"seed", "depth_bins"})
+        or (isinstance(value, str) and key not in counts | absent)
+        for key, value in row.items()
+    )
 
 
 def told_of(captures: Iterable[Capture]) -> tuple[str, ...]:

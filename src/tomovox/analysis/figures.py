@@ -15,7 +15,7 @@ from tomovox.analysis.figure_curves import Found, curves_figure
 from tomovox.analysis.figure_depth import depth_figure
 from tomovox.analysis.figure_statistics import localisation_figure, type_figure
 from tomovox.analysis.figure_style import style
-from tomovox.schema import write_atomically
+from tomovox.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from tomovox.analysis.attended import Attended
+from tomovox.parsed import is_number, json_of
 
 Likelihoods = Callable[[Bool[np.ndarray, "k n"], Bool[np.ndarray, "k q"]], Float[np.ndarray, "k q"]]
 """Gives the log-likelihoods in nats of the answers to q questions about a volume, when only the
@@ -71,16 +72,28 @@ class Trial:
     @classmethod
     def from_line(cls, line: str, attended: Mapping[str, Attended]) -> Trial:
         """Return the trial of a line about one of the records, by id."""
-        row = json.loads(line)
-        return cls(
-            attended[row["id"]],
-            np.array(row["shares"]),
-            deletion={order: np.array(curve) for order, curve in row["deletion"].items()},
-            insertion={order: np.array(curve) for order, curve in row["insertion"].items()},
-            top=row["top"],
-            rest=row["rest"],
-            without=np.array(row["without"]),
-        )
+        row = json_of(line)
+        looked = attended[row["id"]]
+        shares, without = _curve(row["shares"]), _curve(row["without"], len(looked.scores))
+        curves = {
+            name: {order: _curve(row[name][order], len(shares)) for order in ORDERS}
+            for name in ("deletion", "insertion")
+        }
+        shown: dict[str, dict[str, float]] = {
+            name: {order: float(_curve([row[name][order]])[0]) for order in ORDERS}
+            for name in ("top", "rest")
+        }
+        return cls(looked, shares, **curves, **shown, without=without)  # type: ignore[arg-type]
+
+
+def _curve(numbers: Any, length: int | None = None) -> Float[np.ndarray, "m"]:
+    """Return a list of numbers of this length as an array; ValueError for anything else."""
+    told = numbers if isinstance(numbers, list) else [None]
+    if not all(type(number) is float or is_number(number) for number in told):
+        raise ValueError("no numbers")
+    if length not in (None, len(numbers)):
+        raise ValueError("another number of figures")
+    return np.array(numbers, dtype=float)
 
 
 def trials(likelihoods: Likelihoods, questions: Sequence[Attended]) -> list[Trial]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomovox.analysis.rows import Row
-from tomovox.schema import write_atomically
+from tomovox.files import write_atomically
 from tomovox.statistics.multiplicity import holm
 
 if TYPE_CHECKING:

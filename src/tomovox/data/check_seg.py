@@ -96,7 +96,7 @@ def _entry(path: Path, split: str, number: int, row: object, names: list[str]) -
         raise DataFault(place, 'needs "image" and "label", two paths', "mend the entry")
     resolve_inside(folder, image, place)
     resolve_inside(folder, label, place)
-    of_class = re.fullmatch(r"mask_(\d+)", PurePosixPath(label).stem)
+    of_class = re.fullmatch(r"mask_([0-9]{1,9})", PurePosixPath(label).stem)
     if of_class is None or int(of_class[1]) >= len(names):
         raise DataFault(
             place,

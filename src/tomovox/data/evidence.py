@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tomovox.data.faults import DataFault
-from tomovox.data.published_files import csv_rows
+from tomovox.data.published_files import check_width, csv_rows
 from tomovox.data.published_tables import EVIDENCE_COLUMNS
 from tomovox.data.volumes import open_array, read_target, read_volume, resolve_inside
 from tomovox.schema import Record, Task
@@ -22,6 +22,7 @@ LOCAL, ANYWHERE = "slice", "volume"
 """Scope of a question: its answer lies in some slices, or shows in every one of them."""
 
 EVIDENCE = "evidence.csv"
+MOST_DIGITS = 9
 
 PLANES = ("axial", "coronal", "sagittal")
 PHASES = {
@@ -106,8 +107,10 @@ def _listed(root: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {}
     listed: dict[str, tuple[str, tuple[int, ...]]] = {}
     for number, row in enumerate(csv_rows(path, EVIDENCE_COLUMNS), 2):
+        check_width(row, f"{path}:{number}")
         scope, slices = row["scope"], row["slices"].split()
-        if scope not in (LOCAL, ANYWHERE) or not all(place.isdecimal() for place in slices):
+        whole = all(place.isdecimal() and len(place) <= MOST_DIGITS for place in slices)
+        if scope not in (LOCAL, ANYWHERE) or not whole:
             raise DataFault(
                 f"{path}:{number}",
                 f"scope {scope!r} and slices {row['slices']!r} are no evidence",

@@ -5,8 +5,10 @@ Letters: i column, j row, k slice of a series; LPS and RAS the worlds of DICOM a
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,26 @@ import numpy as np
 from jaxtyping import Float
 
 from tomovox.data.faults import DataFault
-from tomovox.data.stored import AGAIN, Stored, check_size, check_volume, orientation_code
+from tomovox.data.stored import (
+    AGAIN,
+    MOST_PIXELS,
+    Stored,
+    check_size,
+    check_volume,
+    orientation_code,
+)
 
 UNEVEN = 1.5
 """A gap between slices of so many times the usual one is a missing slice."""
 
 CONVERT = "convert the series to NIfTI (for example with dcm2niix) and give that"
 
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""The transfer syntax of files that are packed as a whole."""
+
 UNREADABLE = (
     *(OSError, EOFError, ValueError, AttributeError, KeyError, TypeError),
-    *(NotImplementedError, RuntimeError, IndexError, struct.error),
+    *(NotImplementedError, RuntimeError, IndexError, struct.error, OverflowError, MemoryError),
 )
 """What pydicom raises for files that are cut off, broken, or packed in a way it cannot unpack."""
 
@@ -58,13 +70,14 @@ def split_series(files: Iterable[Path]) -> list[Series]:
     groups: dict[str, list[Path]] = {}
     names: dict[str, str] = {}
     for path in sorted(files):
-        header = _header(path)
-        if "Rows" not in header:
-            continue
-        uid = str(header.get("SeriesInstanceUID", ""))
+        with _readable(path):
+            header = _header(path)
+            if "Rows" not in header:
+                continue
+            uid = str(header.get("SeriesInstanceUID", ""))
+            parts = (header.get("SeriesNumber", ""), header.get("SeriesDescription", ""))
+            name = "_".join(str(part).strip() for part in parts if str(part or "").strip())
         groups.setdefault(uid, []).append(path)
-        parts = (header.get("SeriesNumber", ""), header.get("SeriesDescription", ""))
-        name = "_".join(str(part).strip() for part in parts if str(part or "").strip())
         names.setdefault(uid, name or uid)
     return [Series(uid, names[uid], tuple(own)) for uid, own in groups.items()]
 
@@ -92,23 +105,26 @@ def read_dicom(folder: Path, series: Series) -> Stored:
     slices at one position, a missing slice; and for pixels that cannot be unpacked here. Source:
     DICOM PS3.3, C.7.6.2 (Image Plane Module).
     """
-    place = str(folder)
-    headers = [_header(path) for path in series.files]
-    if len(headers) < 2:
+    place, first = str(folder), series.files[0]
+    if len(series.files) < 2:
         what = f"series {series.name!r} is a single slice, not a volume"
-        raise DataFault(str(series.files[0]), what, "leave it out, or add the other slices")
-    for path, header in zip(series.files, headers, strict=True):
-        _check_header(path, header, headers[0])
-    shape = (int(headers[0].Columns), int(headers[0].Rows), len(headers))
+        raise DataFault(str(first), what, "leave it out, or add the other slices")
+    headers, positions = [], np.empty((len(series.files), 3))
+    for number, path in enumerate(series.files):
+        with _readable(path):
+            headers.append(_header(path))
+            _check_header(path, headers[-1], headers[0])
+            positions[number] = [float(x) for x in headers[-1].ImagePositionPatient]
+    with _readable(first):
+        shape = (int(headers[0].Columns), int(headers[0].Rows), len(headers))
+        across, down, normal = _axes(headers[0])
+        rows_mm, columns_mm = (float(size) for size in headers[0].PixelSpacing)
     check_volume(shape, place)
     check_size(shape, 0, 0, place)
-    across, down, normal = _axes(headers[0])
-    positions = np.array([[float(x) for x in h.ImagePositionPatient] for h in headers])
     along = positions @ normal
     order = np.argsort(along, kind="stable")
     step = _step(along[order], [series.files[i] for i in order], place)
     voxels = np.stack([_pixels(series.files[i]) for i in order], axis=-1)
-    rows_mm, columns_mm = (float(size) for size in headers[0].PixelSpacing)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = across * columns_mm, down * rows_mm
     # The slices' own direction: a tilted gantry moves them sideways too.
@@ -119,14 +135,44 @@ def read_dicom(folder: Path, series: Series) -> Stored:
     return Stored(voxels, affine, (columns_mm, rows_mm, step), code)
 
 
-def _header(path: Path) -> Any:
-    import pydicom
-    from pydicom.errors import InvalidDicomError
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what pydicom raises into a DataFault: it reads most elements when they are asked for."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, *UNREADABLE) as error:
+        yield
+    except (InvalidDicomError, BytesLengthException, *UNREADABLE) as error:
         raise _unreadable(path, error) from None
+
+
+class _Held(io.BufferedReader):
+    """A file whose read asks for no more memory than it holds bytes, whatever an element claims."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.bytes = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self.bytes - self.tell(), 0)
+        size = left if size is None or size < 0 else size
+        if size > left + 2**20:  # searching for the end of something reads a little too far
+            raise EOFError(f"claims {size} bytes where {left} are left")
+        return super().read(min(size, left))
+
+
+def _header(path: Path, pixels: bool = False) -> Any:
+    """Return the elements of a file; DataFault for one that is packed as a whole.
+
+    Such a file unpacks to any size at once.
+    """
+    import pydicom
+
+    with _Held(path) as stream:
+        if DEFLATED in stream.read(2**16):
+            raise DataFault(str(path), "is a deflated file", CONVERT)
+        stream.seek(0)
+        return pydicom.dcmread(stream, stop_before_pixels=not pixels)
 
 
 def _check_header(path: Path, header: Any, first: Any) -> None:
@@ -158,6 +204,8 @@ def _check_header(path: Path, header: Any, first: Any) -> None:
     compressed = header.file_meta.TransferSyntaxUID.is_compressed
     held = path.stat().st_size
     size = (int(header.Columns), int(header.Rows))
+    if compressed and size[0] * size[1] > MOST_PIXELS:
+        raise DataFault(place, f"claims {size[0]} x {size[1]} pixels", CONVERT)
     check_size(size, 0 if compressed else int(header.BitsAllocated) // 8, held, place)
 
 
@@ -192,15 +240,11 @@ def _step(along: Float[np.ndarray, "k"], files: Sequence[Path], place: str) -> f
 
 def _pixels(path: Path) -> Float[np.ndarray, "i j"]:
     """Return the pixels of one slice (columns, rows) in the units of its rescale slope."""
-    import pydicom
-
-    try:
-        data = pydicom.dcmread(path)
+    with _readable(path):
+        data = _header(path, pixels=True)
         slope = float(data.get("RescaleSlope", 1) or 1)
         intercept = float(data.get("RescaleIntercept", 0) or 0)
         pixels = data.pixel_array.T.astype(np.float32)
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from None
     return pixels * np.float32(slope) + np.float32(intercept)
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from tomovox.data.faults import DataFault
 from tomovox.data.stored import (
     AGAIN,
-    DEFLATE_RATIO,
     Stored,
     check_size,
     check_volume,
     orientation_code,
 )
 from tomovox.data.volumes import open_array
+from tomovox.plain_arrays import DEFLATE_RATIO
 
 NRRD_TYPES = {
     **{"signed char": "i1", "int8": "i1", "int8_t": "i1"},
@@ -82,6 +82,7 @@ def read_nifti(path: Path) -> Stored:
         OSError,
         EOFError,
         ValueError,
+        OverflowError,
         zlib.error,
     ) as error:
         raise DataFault(place, f"not a readable NIfTI file ({_reason(error)})", AGAIN) from None

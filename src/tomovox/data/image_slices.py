@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tomovox.data.faults import DataFault
-from tomovox.data.stored import AGAIN, Stored, check_size, check_volume
+from tomovox.data.stored import AGAIN, MOST_PIXELS, Stored, check_size, check_volume
 
 SLICE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -58,7 +58,10 @@ def _size_of(path: Path) -> tuple[int, int]:
 
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
-            return picture.size
+            width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"claims {width} x {height} pixels, more than any slice has")
+            return width, height
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
         raise _unreadable(path, error) from None
     except Image.DecompressionBombError as error:

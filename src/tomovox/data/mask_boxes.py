@@ -16,8 +16,9 @@ from tomovox.boxes import DIGITS, Box, box_of_mask
 from tomovox.data.check_seg import SEG, SegEntry
 from tomovox.data.faults import DataFault, Faults
 from tomovox.data.volumes import read_mask
+from tomovox.files import write_atomically
 from tomovox.packaged import cache_folder
-from tomovox.schema import write_atomically
+from tomovox.parsed import is_number, json_of
 
 Progress = Callable[[int, int], None]
 """Called with (masks read, masks to read)."""
@@ -82,12 +83,20 @@ def _cache_file(listing: Path) -> Path:
 def _kept(cache: Path, stamp: list[Any]) -> dict[str, Box | None]:
     """Return the boxes of the cache, none when they are of another listing or not readable."""
     try:
-        content = json.loads(cache.read_text(encoding="utf-8"))
+        content = json_of(cache.read_bytes())
     except (OSError, ValueError):
         return {}
-    if not isinstance(content, dict) or content.get("listing") != stamp:
-        return {}
-    return {label: tuple(box) if box else None for label, box in content["boxes"].items()}
+    match content:
+        case {"listing": listing, "boxes": dict(boxes)} if listing == stamp:
+            if all(map(_is_box, boxes.values())):
+                return {label: tuple(box) if box else None for label, box in boxes.items()}
+    return {}
+
+
+def _is_box(found: object) -> bool:
+    return found is None or (
+        isinstance(found, list) and len(found) == 6 and all(map(is_number, found))
+    )
 
 
 def _keep(cache: Path, stamp: list[Any], boxes: dict[str, Box | None]) -> None:

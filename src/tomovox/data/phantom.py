@@ -120,7 +120,7 @@ def _already_there(root: Path, world: World) -> bool:
         return False
     manifest = root / "phantom.json"
     if manifest.is_file():
-        if manifest.read_text(encoding="utf-8") == world.manifest():
+        if manifest.read_bytes() == world.manifest().encode():
             return True
         raise TomovoxError(
             f"{manifest}: a phantom of other arguments; remove it or choose another folder"

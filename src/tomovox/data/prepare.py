@@ -20,7 +20,9 @@ from tomovox.data.faults import DataFault, Faults
 from tomovox.data.image_tree import Source, find_sources, find_texts
 from tomovox.data.images import SHAPE, check_settings, prepare_image
 from tomovox.data.written import in_processes, write_array, write_inside
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.files import write_atomically
+from tomovox.parsed import json_of
+from tomovox.schema import TomovoxError
 
 SETTINGS, TABLE, REFUSED = "prepare.json", "prepared.tsv", "not_prepared.tsv"
 COLUMNS = (
@@ -146,7 +148,7 @@ def _keep_settings(source: Path, target: Path, settings: Settings) -> None:
         write_atomically(path, json.dumps(wanted, indent=1) + "\n")
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_of(path.read_bytes())
     except (OSError, ValueError) as error:
         raise TomovoxError(f"{path}: cannot be read ({error}); give a new folder") from None
     found = found if isinstance(found, dict) else {}
@@ -163,12 +165,15 @@ def _finished_rows(target: Path) -> dict[str, str]:
     path = target / TABLE
     if not path.is_file():
         return {}
-    text = path.read_text(encoding="utf-8")
     rows = {}
-    for line in text.splitlines(keepends=True)[1:]:
-        cells = line.rstrip("\n").split("\t")
-        if line.endswith("\n") and len(cells) == len(COLUMNS) and (target / cells[1]).is_file():
-            rows[cells[1]] = line.rstrip("\n")
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]:
+            cells = line.rstrip("\n").split("\t")
+            whole = line.endswith("\n") and len(cells) == len(COLUMNS)
+            if whole and (target / cells[1]).is_file():
+                rows[cells[1]] = line.rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:  # OSError also of a name that is too long
+        raise TomovoxError(f"{path}: cannot be read ({error}); give a new folder") from None
     _write_tables(target, rows, ())  # a line that was cut off must not grow into the next one
     return rows
 

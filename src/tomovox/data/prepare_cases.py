@@ -20,7 +20,9 @@ from tomovox.data.faults import DataFault, Faults
 from tomovox.data.images import check_settings
 from tomovox.data.prepare import REFUSED, SETTINGS, Outcome
 from tomovox.data.written import in_processes, write_inside
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.files import write_atomically
+from tomovox.parsed import json_of
+from tomovox.schema import TomovoxError
 
 Progress = Callable[[int, int], None]
 """Called with (cases done, cases to do)."""
@@ -57,7 +59,7 @@ def claim_target(source: Path, target: Path, data_set: str, shape: tuple[int, in
         write_atomically(path, json.dumps(wanted, indent=1) + "\n")
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_of(path.read_bytes())
     except (OSError, ValueError) as error:
         raise TomovoxError(f"{path}: cannot be read ({error}); give a new folder") from None
     if found != wanted:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tomovox.data.faults import DataFault, Faults
+from tomovox.parsed import json_of
 from tomovox.schema import Record
 
 Row = TypeVar("Row")
@@ -34,11 +35,13 @@ def read_text(path: Path, asked_by: str = "") -> str:
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file; DataFault with the line of what is broken."""
     try:
-        return json.loads(read_text(path))
+        return json_of(read_text(path))
     except json.JSONDecodeError as error:
         raise DataFault(
             f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "download the file again"
         ) from None
+    except ValueError as error:
+        raise DataFault(str(path), f"broken JSON ({error})", "download the file again") from None
 
 
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:

@@ -8,16 +8,14 @@ released code.
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tomovox.data.tokenizer import SEG
+from tomovox.parsed import json_of, yaml_of
 from tomovox.schema import TomovoxError
 
 QuestionTemplates = Mapping[str, tuple[str, ...]]
@@ -89,14 +87,13 @@ def _parsed(path: Path) -> Any:
     """Return what a file says, read by its suffix."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+        return yaml_of(text) if path.suffix in (".yaml", ".yml") else json_of(text)
     except OSError as error:
         raise TomovoxError(
             f"{path}: cannot be read ({error.strerror}); give a file of templates"
         ) from None
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise TomovoxError(f"{path}: neither JSON nor YAML ({reason}); mend the file") from None
+    except ValueError as error:
+        raise TomovoxError(f"{path}: neither JSON nor YAML ({error}); mend the file") from None
 
 
 def _flat(content: Any, path: Path) -> dict[str, Any]:

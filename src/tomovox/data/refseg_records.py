@@ -6,6 +6,7 @@ Source: M3D (Bai et al. 2024), section on M3D-RefSeg.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from tomovox.data.faults import DataFault, Faults
@@ -42,7 +43,7 @@ def _record(row: dict[str, str], number: int, split: str, path: Path) -> Record:
     for column in ("Image", "Mask"):
         resolve_inside(path.parents[1], row[column], place)
     label, kind = row["Mask_ID"], row["Question_Type"]
-    if not (label.isascii() and label.isdigit() and int(label)):
+    if not re.fullmatch(r"[0-9]{1,9}", label) or not int(label):
         raise DataFault(place, f"Mask_ID {label!r} is not a whole number from 1", "mend it")
     if kind not in TYPES:
         raise DataFault(place, f"Question_Type {kind!r} is neither 0 nor 1", "mend it")

@@ -98,7 +98,7 @@ def _already_there(root: Path, manifest: str) -> bool:
         return False
     found = root / "sample.json"
     if found.is_file():
-        if found.read_text(encoding="utf-8") == manifest:
+        if found.read_bytes() == manifest.encode():
             return True
         raise TomovoxError(
             f"{found}: a sample of another shape or version; remove it or choose another folder"

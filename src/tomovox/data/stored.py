@@ -18,8 +18,11 @@ from tomovox.data.faults import DataFault
 MOST_VOXELS = 2**31
 """Images of more voxels are refused before any memory is asked for."""
 
-DEFLATE_RATIO = 1032
-"""No deflate stream (gzip) unpacks to more bytes per byte."""
+MOST_MM = 1e6
+"""No voxel is so long."""
+
+MOST_PIXELS = 2**26
+"""A packed slice of more pixels is refused before it is unpacked."""
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".npy")
 AGAIN = "copy or export the file again"
@@ -97,6 +100,10 @@ def orientation_code(affine: Float[np.ndarray, "4 4"], place: str) -> str:
     """Return where i, j, k run to, such as RAS; raise TomovoxError when the affine says nothing."""
     from nibabel import orientations
 
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise DataFault(place, "its orientation matrix is singular", "export the image again")
-    return "".join(orientations.aff2axcodes(affine))
+    axes = affine[:3, :3]
+    whole = np.isfinite(affine).all() and np.linalg.norm(axes, axis=0).max() < MOST_MM
+    if whole and abs(np.linalg.det(axes)) >= 1e-12:
+        codes = orientations.aff2axcodes(affine)
+        if None not in codes:
+            return "".join(codes)
+    raise DataFault(place, "its orientation matrix is singular", "export the image again")

@@ -4,17 +4,17 @@ Letters: a answer heads. A head is a group of answers that compete as choices of
 """
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from tomovox.data.check_seg import INFO, SEG, seg_codes, seg_entries
 from tomovox.data.dataset import OnBadVolume, group_by_study, without_unreadable
+from tomovox.data.faults import DataFault, Faults
 from tomovox.data.volumes import read_mask, read_volume, resolve_inside
 from tomovox.schema import IGNORE, LETTERS, Record, TomovoxError
 
@@ -106,11 +106,12 @@ def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMa
 
     `classes` names the finding classes to keep (None: all). The index is empty without M3D-Seg.
     """
-    seg = root / "M3D_Seg_npy"
-    info = seg / "dataset_info.json"
+    seg = root / SEG
+    info = seg / INFO
     if not info.is_file():
         return FindingMasks([], {})
-    names: dict[str, list[str]] = _read_json(info)
+    faults = Faults()
+    names = seg_codes(root, faults)
     kept = [n for code in sorted(names) for n in names[code] if classes is None or n in classes]
     numbers = {name: i for i, name in enumerate(dict.fromkeys(kept), 1)}
     if len(numbers) > 254:
@@ -120,34 +121,21 @@ def finding_masks(root: Path, classes: Sequence[str] | None = None) -> FindingMa
     masks: dict[str, list[tuple[int, str]]] = defaultdict(list)
     images: dict[str, str] = {}
     for code in sorted(names):
-        listing = seg / code / f"{code}.json"
-        for image, label, name in _training_masks(listing, names[code]):
-            if image not in images:
-                images[image] = digest(resolve_inside(seg, image, str(info)))
-            found = masks[images[image]]
-            if name in numbers:
-                found.append((numbers[name], str(Path("M3D_Seg_npy") / label)))
+        for entry in seg_entries(root, code, names[code], faults, ("train",)):
+            if entry.image not in images:
+                images[entry.image] = _digest_of(seg / entry.image, entry.place)
+            found = masks[images[entry.image]]
+            if entry.structure in numbers:
+                found.append((numbers[entry.structure], f"{SEG}/{entry.label}"))
     return FindingMasks(list(numbers), dict(masks))
 
 
-def _read_json(path: Path) -> Any:
+def _digest_of(image: Path, place: str) -> str:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TomovoxError(
-            f"{path}: cannot be read as JSON ({error}); give the file of M3D-Seg"
-        ) from None
-
-
-def _training_masks(listing: Path, names: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (image, mask, class name) of each training mask; mask_<k>.npy is of class k."""
-    try:
-        entries = [(e["image"], e["label"]) for e in _read_json(listing)["train"]]
-        return [(i, x, names[int(Path(x).stem.split("_")[-1])]) for i, x in entries]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise TomovoxError(
-            f"{listing}: `train` must list image and label, a mask_<class number>.npy "
-            f"({type(error).__name__}: {error}); give the file of M3D-Seg"
+        return digest(image)
+    except OSError as error:
+        raise DataFault(
+            place, f"its image cannot be read ({error.strerror})", "mend the entry"
         ) from None
 
 

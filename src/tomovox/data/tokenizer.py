@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tomovox.packaged import quiet_loading, resolve_source
+from tomovox.packaged import reading_files, resolve_source
 from tomovox.schema import LETTERS, TomovoxError
 
 if TYPE_CHECKING:
@@ -76,12 +76,11 @@ def load_tokenizer(name_or_folder: str) -> PreTrainedTokenizerBase:
 
     name_or_folder = resolve_source(name_or_folder)
     try:
-        with quiet_loading():
+        with reading_files():
             return AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except ValueError as error:
         raise TomovoxError(
-            f"{name_or_folder}: no tokenizer found ({reason}); give a folder with tokenizer.json "
+            f"{name_or_folder}: no tokenizer found ({error}); give a folder with tokenizer.json "
             f"or download the named model first"
         ) from None
 

@@ -6,24 +6,22 @@ Letters: D H W depth, height and width of a volume, in voxels.
 from __future__ import annotations
 
 import math
-import threading
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from numpy.lib import format as npy
 from torch import Tensor
 
 from tomovox.data.faults import DataFault
+from tomovox.plain_arrays import HEADERS, read_header
 
 TOLERANCE = 1e-6
 """How far a rounded intensity may lie outside [0, 1] before the volume is refused."""
 
-HEADERS = threading.Lock()
-"""Held while the header of a file is parsed: in Python 3.11 and 3.12 two threads that build syntax
-trees at a time may raise SystemError (CPython gh-106905)."""
+LONGEST_PATH, LONGEST_NAME = 3000, 255
+"""Bytes of a path below the root, and of one of its steps, that file systems take."""
 
 PREPARE = "prepare it again as one (1, D, H, W) array of intensities in [0, 1]"
 
@@ -39,7 +37,18 @@ def resolve_inside(root: Path, relative: str, place: str) -> Path:
         raise DataFault(
             place, f"path {relative!r} leaves the data root {root}", "write it relative to the root"
         )
+    if not _can_be_named(relative):
+        raise DataFault(place, f"path {relative[:80]!r} can name no file", "write another")
     return Path(root) / relative
+
+
+def _can_be_named(relative: str) -> bool:
+    """Return whether a path is text that the file system takes, and short enough for it."""
+    try:
+        name = os.fsencode(relative)
+    except UnicodeEncodeError:
+        return False
+    return len(name) < LONGEST_PATH and max(map(len, name.split(b"/"))) <= LONGEST_NAME
 
 
 def read_volume(root: Path, relative: str, place: str) -> Float[np.ndarray, "1 D H W"]:
@@ -131,8 +140,7 @@ def open_array(path: Path, where: str, kinds: str, expected: str) -> np.ndarray:
     """
     try:
         with path.open("rb") as stream:
-            with HEADERS:
-                shape, dtype = _read_header(stream)
+            shape, _, dtype = read_header(stream)
             header = stream.tell()
         size = path.stat().st_size
         _check_header(shape, dtype, size - header, where)
@@ -151,22 +159,8 @@ def open_array(path: Path, where: str, kinds: str, expected: str) -> np.ndarray:
         ) from None
 
 
-def _read_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and dtype that a .npy header claims; ValueError when it is not one."""
-    version = npy.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(stream)
-    else:
-        raise ValueError(f"version {version} of the format holds no plain array")
-    return shape, dtype
-
-
 def _check_header(shape: tuple[int, ...], dtype: np.dtype, held: int, where: str) -> None:
     """Raise TomovoxError for a header that promises what `held` bytes of data cannot be."""
-    if dtype.hasobject:
-        raise DataFault(where, "holds pickled Python objects, which are never loaded", PREPARE)
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
         raise DataFault(where, f"shape {shape} is neither (D, H, W) nor (1, D, H, W)", PREPARE)
     if min(shape) < 1:

@@ -12,7 +12,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Shaped
 
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.files import write_atomically
+from tomovox.schema import TomovoxError
 from tomovox.workers import end_with_parent
 
 ItemT = TypeVar("ItemT")

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from tomovox.files import write_atomically
 from tomovox.judge.cells import KINDS, Run, cells_of, is_below, runs_of, shown, where
 from tomovox.judge.clean_split import CleanSplit, Leaked
 from tomovox.judge.columns import Answers, Pair, columns_of
@@ -22,7 +23,7 @@ from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.score import ALL, MACRO, Row, Sample, Scores
 from tomovox.judge.verdicts import Asked
 from tomovox.metrics.catalogue import METRICS, metric_key
-from tomovox.schema import Task, write_atomically
+from tomovox.schema import Task
 from tomovox.sheets import BELOW, Sheet, in_order
 from tomovox.statistics.bootstrap import shared_draws
 from tomovox.statistics.paired import difference

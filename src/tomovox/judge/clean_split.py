@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tomovox.parsed import json_of
 from tomovox.schema import TomovoxError
 from tomovox.sheets import printable
 
@@ -46,7 +46,7 @@ def read_clean(path: Path) -> CleanSplit:
     """Return what an audit wrote; TomovoxError for a file that is missing or of another form."""
     try:
         data = path.read_bytes()
-        content = json.loads(data)
+        content = json_of(data)
     except OSError as error:
         raise TomovoxError(
             f"{path}: cannot be read ({error.strerror}); write it with tomovox data audit"

@@ -5,13 +5,14 @@ Nothing here enters a score or the table of scores: time and memory differ from 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tomovox.files import write_atomically
 from tomovox.judge.cells import Run, run_order, runs_of
-from tomovox.schema import NONE, write_atomically
+from tomovox.parsed import is_count, is_number, json_of, read_object
+from tomovox.schema import NONE, TomovoxError
 from tomovox.sheets import Sheet
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ SIZE, TRAINING, TIMING = "size.json", "training.jsonl", "timing.jsonl"
 COUNTS = ("parameters", "trainable", "visual_tokens", "samples", "peak_mib")
 COSTS = ("gflops_volume", "gflops_question", "gflops_token")
 SECONDS = ("train_seconds", "shared_seconds", "predict_seconds")
+SIZES = (*COUNTS[:3], "perceive", "attend", "prefill", "token", "note")
+LINES = ("samples", "seconds", "peak_mib")
+"""What is read of size.json, and of a line of training.jsonl or timing.jsonl."""
+
+AGAIN = "remove it and run the experiment again"
 COLUMNS = (
     *("model", "seed", "control", "parameters", "trainable", "visual_tokens"),
     *(*COSTS, "samples", *SECONDS, "peak_mib", "note"),
@@ -74,10 +80,14 @@ def compute_of(runs: Mapping[Run, Path]) -> pandas.DataFrame:
 
 def _figures(run: Path) -> dict[str, Any]:
     """Return the figures of one RUN folder, without those that are not known."""
-    size = json.loads((run / SIZE).read_text(encoding="utf-8")) if (run / SIZE).is_file() else {}
+    size = read_object(run / SIZE, AGAIN) if (run / SIZE).is_file() else {}
     trained = _last_lines(run / TRAINING, "stage")
     timed = _last_lines(run / TIMING, "study")
-    peaks = [line["peak_mib"] for line in timed]
+    peaks = [line.get("peak_mib") for line in timed]
+    shared = size.get("shared")
+    _check(run / SIZE, size, SIZES)
+    if not (shared is None or (isinstance(shared, list) and all(map(_is_inside, shared)))):
+        raise TomovoxError(f"{run / SIZE}: shared names no stages below the experiment; {AGAIN}")
     return {
         "parameters": size.get("parameters"),
         "trainable": size.get("trainable"),
@@ -87,9 +97,9 @@ def _figures(run: Path) -> dict[str, Any]:
         "gflops_token": size.get("token"),
         "samples": _sum(line.get("samples") for line in trained),
         "train_seconds": _sum(line.get("seconds") for line in trained),
-        "shared_seconds": _shared_seconds(run.parent, size.get("shared")),
+        "shared_seconds": _shared_seconds(run.parent, shared),
         "predict_seconds": _sum(line.get("seconds") for line in timed),
-        "peak_mib": max(peaks, default=None),
+        "peak_mib": max((peak for peak in peaks if peak is not None), default=None),
         "note": size.get("note", ""),
     }
 
@@ -101,7 +111,9 @@ def _shared_seconds(experiment: Path, stages: Sequence[str] | None) -> float | N
     files = [experiment / stage / "stage.json" for stage in stages]
     if not all(file.is_file() for file in files):
         return None
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    told = [read_object(file, AGAIN) for file in files]
+    for file, stage in zip(files, told, strict=True):
+        _check(file, stage, ("seconds",))
     return _sum([0.0, *(stage.get("seconds") for stage in told)])
 
 
@@ -120,13 +132,40 @@ def _last_lines(path: Path, key: str) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     found: dict[Any, dict[str, Any]] = {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for number, text in enumerate(path.read_bytes().splitlines()):
         try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
+            line = json_of(text)
+        except ValueError:
             continue
-        found[line.get(key, number)] = line
+        if not isinstance(line, dict):
+            raise TomovoxError(f"{path}:{number + 1}: no object of figures; remove the line")
+        _check(path, line, LINES, number + 1)
+        found[str(line.get(key, number))] = line
     return list(found.values())
+
+
+def _check(path: Path, figures: dict[str, Any], names: Iterable[str], line: int = 0) -> None:
+    """Raise TomovoxError for a figure that is no number from 0, or a note that is no text."""
+    for name in names:
+        value = figures.get(name)
+        known = {**dict.fromkeys(COUNTS, is_count), "note": _is_text}.get(name, _is_amount)
+        if value is not None and not known(value):
+            place = f"{path}:{line}" if line else path
+            raise TomovoxError(f"{place}: {name} is {value!r:.60}, not what it counts; {AGAIN}")
+
+
+def _is_amount(value: object) -> bool:
+    return is_number(value) and value >= 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_inside(stage: object) -> bool:
+    return (
+        isinstance(stage, str) and ".." not in Path(stage).parts and not Path(stage).is_absolute()
+    )
 
 
 def write_compute(frame: pandas.DataFrame, folder: Path) -> list[Path]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tomovox.judge.llm_verdicts import find_verdict_file
-from tomovox.judge.score import ALL, RESULTS, SAMPLES, Row, Sample, Scores, results_json
+from tomovox.judge.score import ALL, RESULTS, Row, Sample, Scores, read_samples, results_json
 from tomovox.metrics.catalogue import METRICS, metric_key
-from tomovox.schema import PREDICTIONS, read_predictions
+from tomovox.parsed import is_count, is_number, json_of
+from tomovox.schema import PREDICTIONS, TomovoxError, read_predictions
 
 
 def read_scores(folder: Path) -> Scores | None:
@@ -25,14 +26,15 @@ def read_scores(folder: Path) -> Scores | None:
         return None
     try:
         digest = hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        with (folder / SAMPLES).open(encoding="utf-8") as stream:
-            samples: list[Sample] = [json.loads(line) for line in stream]
+        results = json_of((folder / RESULTS).read_bytes())
+        samples = list(read_samples(folder))
         if not (_as_now(results, digest) and _whole(results["rows"], samples)):
+            return None
+        if not all(map(is_count, dict(results["unscored"]).values())):
             return None
         records = {p.id: (p.case, p.reference) for p in read_predictions(folder / PREDICTIONS)}
         return Scores(samples, results["rows"], results["unscored"], records)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, TomovoxError):
         return None  # absent, torn, or of another version
 
 
@@ -48,8 +50,12 @@ def _as_now(results: dict[str, Any], digest: str) -> bool:
 
 def _whole(rows: list[Row], samples: list[Sample]) -> bool:
     """Whether every metric ran, and each has as many samples as its row counts."""
-    if any("note" in row for row in rows):
-        return False  # what was lacking may have come
+    texts = ("task", "question_type", "metric", "protocol", "signature")
+    if not all(isinstance(row[name], str) for row in rows for name in texts):  # type: ignore[literal-required]
+        return False
+    # A row without a value has a note: what was lacking may have come.
+    if not all(is_number(row["value"]) and is_count(row["n"]) for row in rows):
+        return False
     found = Counter((s["task"], metric_key(s["metric"], s["protocol"])) for s in samples)
     return found == {
         (row["task"], metric_key(row["metric"], row["protocol"])): row["n"]

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from tomovox.files import write_atomically
 from tomovox.judge.llm_prompt import PARAMETERS, PROMPT_HASH, grading_prompt, parse_score
 from tomovox.judge.llm_verdicts import (
     Verdict,
@@ -27,14 +28,8 @@ from tomovox.judge.llm_verdicts import (
     to_verdict_line,
     verdict_key,
 )
-from tomovox.schema import (
-    PREDICTIONS,
-    Prediction,
-    Task,
-    TomovoxError,
-    read_predictions,
-    write_atomically,
-)
+from tomovox.parsed import json_of
+from tomovox.schema import PREDICTIONS, Prediction, Task, TomovoxError, read_predictions
 from tomovox.sheets import printable
 
 WAITS_SECONDS = (2.0, 8.0, 32.0)
@@ -122,7 +117,7 @@ class Endpoint:
         request = urllib.request.Request(self.address, json.dumps(body).encode(), headers)
         opener = urllib.request.build_opener(_NoRedirect)
         with opener.open(request, timeout=self.timeout_seconds) as response:
-            return _reply(json.loads(response.read(MOST_BYTES)), self.model)
+            return _reply(json_of(response.read(MOST_BYTES)), self.model)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tomovox.metrics.metric import Metric, Rows
+from tomovox.parsed import json_of
 from tomovox.schema import Prediction, Task, TomovoxError
 
 JUDGED = (Task.REPORT, Task.VQA_OPEN)
@@ -114,7 +115,7 @@ def _parsed(verdict: Verdict | None) -> float | None:
 def _verdict(line: str, place: str) -> Verdict:
     names = [field.name for field in fields(Verdict)]
     try:
-        row: Any = json.loads(line)
+        row: Any = json_of(line)
         values = {name: row[name] for name in names}
     except (ValueError, KeyError, TypeError):
         values = {}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tomovox.files import write_atomically
 from tomovox.judge.cells import Run, run_order
 from tomovox.judge.clean import clean_against_official, clean_scores, clean_sheets, write_clean
 from tomovox.judge.clean_split import CleanSplit, read_clean
@@ -26,7 +27,8 @@ from tomovox.judge.runs import answers_of, find_runs, run_names
 from tomovox.judge.score import Scores, check_one_data_set, score_run
 from tomovox.judge.tables import build_table, model_and_seed, write_tables
 from tomovox.judge.verdicts import Asked, verdict_sheets
-from tomovox.schema import NONE, write_atomically
+from tomovox.parsed import read_object
+from tomovox.schema import NONE, TomovoxError
 from tomovox.sheets import Sheet, print_sheets
 
 if TYPE_CHECKING:
@@ -78,8 +80,17 @@ class Extras:
         path = folder / EXTRAS
         if not path.is_file():
             return cls()
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["clean_split"]:
+        again = "score with the options you want again"
+        found = read_object(path, again)
+        wanted = {"clean_split": str, "reported": bool, "systems": dict, "correction": str}
+        known = wanted | {"reference": str | None}
+        strange = [k for k, value in found.items() if not isinstance(value, known.get(k, ()))]
+        if not strange:
+            names = found.get("systems", {})
+            strange = [system for system, name in names.items() if not isinstance(name, str)]
+        if strange:
+            raise TomovoxError(f"{path}: {strange[0]!r} is not what a table keeps; {again}")
+        if found.get("clean_split"):
             found["clean_split"] = os.path.normpath(folder / found["clean_split"])
         return cls(**found)
 

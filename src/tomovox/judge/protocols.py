@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from tomovox.metrics.catalogue import metric_key, metrics_of
 from tomovox.metrics.metric import PROTOCOLS
+from tomovox.parsed import yaml_of
 from tomovox.schema import Task, TomovoxError
 
 FOLDER = Path(__file__).with_name("protocols")
@@ -94,11 +93,11 @@ def read_protocol(path: Path) -> TaskProtocol:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_of(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TomovoxError(f"{path}: cannot be read ({error.strerror}); install again") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise TomovoxError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
+    except ValueError as error:
+        raise TomovoxError(f"{path}: not YAML ({error}); mend it") from None
     if not isinstance(content, dict):
         raise TomovoxError(f"{path}: not a mapping; write key: value lines")
     return content

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tomovox.files import write_atomically
 from tomovox.judge.cells import KINDS, Run, runs_of
 from tomovox.judge.columns import Column, columns_of
 from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.protocols import is_primary
 from tomovox.judge.score import ALL, MACRO, Sample
-from tomovox.schema import NONE, write_atomically
+from tomovox.schema import NONE
 from tomovox.sheets import Sheet, in_order
 from tomovox.statistics.bootstrap import shared_draws
 from tomovox.statistics.way import way_between

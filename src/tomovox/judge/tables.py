@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tomovox.files import write_atomically
 from tomovox.judge.cells import (
     KINDS,
     Run,
@@ -26,7 +27,7 @@ from tomovox.judge.cells import (
 from tomovox.judge.layout import MARKS, cell_of
 from tomovox.judge.markdown import markdown_of
 from tomovox.judge.score import ALL, Row
-from tomovox.schema import NONE, Task, TomovoxError, write_atomically
+from tomovox.schema import NONE, Task, TomovoxError
 from tomovox.sheets import Sheet, in_order, printable
 
 if TYPE_CHECKING:

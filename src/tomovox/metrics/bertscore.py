@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tomovox.metrics.resources import Unavailable
-from tomovox.packaged import quiet_loading, resolve_source
+from tomovox.packaged import quiet_loading, reading_files, resolve_source
 from tomovox.schema import TomovoxError
 
 FOLDER_VARIABLE = "TOMOVOX_BERTSCORE"
@@ -111,11 +111,11 @@ def _load(encoder: Backbone) -> tuple[Any, Any]:
     # Loaded here, not by BERTScorer: that one takes a folder with "t5" in its path for a T5.
     folder = str(encoder.folder)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise Unavailable(f"{folder} does not load ({reason})") from None
+        with reading_files():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except ValueError as error:
+        raise Unavailable(f"{folder} does not load ({error})") from None
     if encoder.layer > config.num_hidden_layers:
         raise Unavailable(f"{folder} has {config.num_hidden_layers} layers, not {encoder.layer}")
     with quiet_loading():

@@ -4,7 +4,6 @@ Shapes decide; a key that is not explained stops the load. What the release writ
 and parts that a recipe leaves out, are listed apart.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 from tomovox.models.released_files import State, read_released
 from tomovox.models.released_names import PARTS, Layout, recognise
 from tomovox.models.weights import key_faults, listed, reads_sources, untied_state
+from tomovox.parsed import read_object
 from tomovox.schema import TomovoxError
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -167,7 +167,7 @@ def load_released(module: nn.Module, path: str | Path, lora_alpha: float = 32.0)
     place = Path(path)
     config = (place if place.is_dir() else place.parent) / "adapter_config.json"
     if config.is_file():
-        said = json.loads(config.read_text(encoding="utf-8")).get("lora_alpha")
+        said = read_object(config, "copy it again").get("lora_alpha")
         if said is not None and said != lora_alpha:
             raise TomovoxError(
                 f"{config}: lora_alpha is {said}, the recipe says {lora_alpha:g}: set "

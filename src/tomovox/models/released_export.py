@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tomovox.files import write_atomically
 from tomovox.models.base import VolumeLM
 from tomovox.models.released import merge_lora
 from tomovox.models.released_files import State
 from tomovox.models.released_names import M3D_LAMED, MED2E3, Layout
 from tomovox.models.weights import LAMED_TYPES, untied_state
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.schema import TomovoxError
 
 FileFormat = Literal["safetensors", "bin"]
 

@@ -4,7 +4,7 @@ A folder is a model of transformers in one file or in shards, or a folder per pa
 code in a file is ever run.
 """
 
-import json
+import struct
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError  # its name alone: nothing is unpickled but by torch, safely
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tomovox.parsed import read_object
 from tomovox.schema import TomovoxError
 
 State = dict[str, Tensor]
@@ -25,6 +26,9 @@ WHOLE = (
     *("model_with_lora.bin", "pretrained_ViT.bin", "mm_projector.bin"),
 )
 """File names under which releases write a whole state dict; an earlier one is taken first."""
+
+LONGEST_NAME = 80
+"""Characters of the name of a shard."""
 
 WRAPPERS = ("state_dict", "model_state_dict")
 """Keys under which training programs put the state dict inside their own dictionary."""
@@ -71,13 +75,11 @@ def _holds_weights(folder: Path) -> bool:
 
 def _shards(index: Path) -> State:
     """Return the tensors that an index names, each from the file it names."""
-    try:
-        placed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        files = {str(name) for name in placed.values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TomovoxError(
-            f"{index}: no readable index of shards ({type(error).__name__}); copy it again"
-        ) from None
+    placed = read_object(index, "copy it again").get("weight_map")
+    names = list(placed.values()) if isinstance(placed, dict) else [None]
+    files = {name for name in names if isinstance(name, str) and len(name) <= LONGEST_NAME}
+    if not isinstance(placed, dict) or any(type(n) is not str or n not in files for n in names):
+        raise TomovoxError(f"{index}: its weight_map names no files; copy it again")
     state: State = {}
     for name in sorted(files):
         if Path(name).name != name:
@@ -111,8 +113,9 @@ def _unpickled(path: Path) -> Any:
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
     except (
-        *(UnpicklingError, RuntimeError, EOFError),
-        *(ValueError, LookupError, AttributeError),  # of bytes that are no pickle at all
+        *(UnpicklingError, RuntimeError, EOFError, MemoryError, RecursionError, OverflowError),
+        # Of bytes that are no pickle at all, or one of other things than tensors.
+        *(ValueError, LookupError, AttributeError, TypeError, AssertionError, struct.error),
     ) as error:
         first = str(error).strip().partition("\n")[0]
         raise TomovoxError(

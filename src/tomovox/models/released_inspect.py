@@ -1,6 +1,5 @@
 """What lies in a checkpoint? Its system, sizes and number types, and what it lacks."""
 
-import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -8,9 +7,11 @@ from pathlib import Path
 
 from tomovox.models.released_files import State, read_released
 from tomovox.models.released_names import LAYOUTS, Layout, recognise
+from tomovox.parsed import is_count, read_object
 from tomovox.schema import TomovoxError
 
-STACK = re.compile(r"^(.*?\b(?:layers|layer|blocks)\.)(\d+)\.(.*)$")
+MOST_LAYERS = 10_000
+STACK = re.compile(r"^(.*?\b(?:layers|layer|blocks)\.)([0-9]{1,4})\.(.*)$")
 """A weight of one layer of a stack: (stack, number of the layer, weight within it)."""
 
 
@@ -98,11 +99,10 @@ def _last_layers(place: Path, keys: set[str]) -> list[str]:
     ):
         if not (folder / file).is_file() or not any(key.startswith(opening) for key in keys):
             continue
-        try:
-            settings = json.loads((folder / file).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise TomovoxError(f"{folder / file}: no readable JSON; copy it again") from None
+        settings = read_object(folder / file, "copy it again")
         count = settings.get("num_hidden_layers", 0)
+        if not is_count(count) or count > MOST_LAYERS:
+            raise TomovoxError(f"{folder / file}: num_hidden_layers is no number; copy it again")
         wanted += [f"{opening}{n}." for n in range(count)]
     return [f"{layer}*" for layer in wanted if not any(key.startswith(layer) for key in keys)]
 

@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tomovox.files import whole_file
 from tomovox.models.architectures import ARCHITECTURES
-from tomovox.packaged import quiet_loading, resolve_source
-from tomovox.schema import TomovoxError, whole_file
+from tomovox.packaged import reading_files, resolve_source
+from tomovox.schema import TomovoxError
 
 WEIGHTS_FILE = "model.safetensors"
 """The file of a folder that holds the weights of a whole part or model."""
@@ -59,7 +60,7 @@ def load_pretrained(loader: Any, name: str, part: str, **arguments: Any) -> Any:
         build = getattr(loader, "from_config", None) or loader._from_config
         return build(config, **arguments)
     try:
-        with quiet_loading():
+        with reading_files():
             model, found = loader.from_pretrained(
                 resolve_source(name),
                 trust_remote_code=False,
@@ -67,9 +68,8 @@ def load_pretrained(loader: Any, name: str, part: str, **arguments: Any) -> Any:
                 output_loading_info=True,
                 **arguments,
             )
-    except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise TomovoxError(f"{part} {name}: cannot be loaded ({first})") from None
+    except ValueError as error:
+        raise TomovoxError(f"{part} {name}: cannot be loaded ({error})") from None
     if missing := sorted(found["missing_keys"]):
         raise TomovoxError(
             f"{part} {name}: {len(missing)} weights are missing, such as {missing[0]}; "
@@ -91,15 +91,14 @@ def read_config(name: str, part: str) -> Any:
         return AutoConfig.for_model(**sizes)
     place = resolve_source(name)
     try:
-        with quiet_loading():
+        with reading_files():
             settings, _ = PreTrainedConfig.get_config_dict(place)
-        if (kind := settings.get("model_type")) in LAMED_TYPES:
-            own = {k: v for k, v in settings.items() if k not in ("model_type", "auto_map")}
-            return AutoConfig.for_model(LAMED_TYPES[kind], **own)
-        return AutoConfig.from_pretrained(place, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise TomovoxError(f"{part} {name}: cannot be loaded ({first})") from None
+            if (kind := settings.get("model_type")) in LAMED_TYPES:
+                own = {k: v for k, v in settings.items() if k not in ("model_type", "auto_map")}
+                return AutoConfig.for_model(LAMED_TYPES[kind], **own)
+            return AutoConfig.from_pretrained(place, trust_remote_code=False)
+    except ValueError as error:
+        raise TomovoxError(f"{part} {name}: cannot be loaded ({error})") from None
 
 
 def untied_state(module: nn.Module) -> dict[str, Tensor]:

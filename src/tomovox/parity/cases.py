@@ -3,7 +3,6 @@
 case.json states kind, sizes and reference state-dict keys; the tensors lie in expected.safetensors.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from tomovox.parsed import is_count, read_object
 from tomovox.schema import TomovoxError
 
 CASE, EXPECTED = "case.json", "expected.safetensors"
@@ -35,7 +35,7 @@ class Case:
         value: Any = self.facts
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
-        if kind is float and isinstance(value, int):
+        if kind is float and is_count(value):
             return kind(value)  # type: ignore[call-arg]
         if not isinstance(value, kind):
             raise self.fault(f"{'.'.join(keys)} is not of type {kind.__name__}")
@@ -117,10 +117,6 @@ def find_cases(folders: Sequence[Path]) -> list[Case]:
 
 
 def _read(file: Path, place: str) -> Case:
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TomovoxError(f"{file}: no readable JSON ({error}); copy the case again") from None
-    case = Case(file, place, facts)
+    case = Case(file, place, read_object(file, "copy the case again"))
     case.fact(str, "kind")
     return case

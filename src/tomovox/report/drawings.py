@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tomovox.report.content import Figure
+from tomovox.schema import TomovoxError
 
 CAPTIONS = {
     "depth": "Where the models look: mean weight of the slices along the volume.",
@@ -19,14 +20,22 @@ CASE = "case-"
 
 
 def figures_in(folder: Path) -> list[Figure]:
-    """Return the drawings of a folder with their captions: known ones, others, single volumes."""
+    """Return the drawings of a folder with their captions: known ones, others, single volumes.
+
+    Raises TomovoxError for a file that is no text.
+    """
     stems = {path.stem: path for path in sorted(folder.glob("*.svg"))}
     known = [stem for stem in CAPTIONS if stem in stems]
     others = [stem for stem in stems if stem not in CAPTIONS]
     others.sort(key=lambda stem: stem.startswith(CASE))
-    return [
-        Figure(_caption(stem), stems[stem].read_text(encoding="utf-8")) for stem in known + others
-    ]
+    return [Figure(_caption(stem), _text(stems[stem])) for stem in known + others]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TomovoxError(f"{path}: cannot be read ({error}); draw it again") from None
 
 
 def _caption(stem: str) -> str:

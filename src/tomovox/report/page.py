@@ -14,10 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from tomovox.files import write_atomically
 from tomovox.report.content import Content, Figure
 from tomovox.report.mosaics import packed_volumes
 from tomovox.report.packing import blocks_of, sample_blocks, volume_count
-from tomovox.schema import write_atomically
 from tomovox.sheets import BELOW, Sheet
 
 MOST_BYTES = 24_000_000

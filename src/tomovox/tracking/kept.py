@@ -9,11 +9,15 @@ import json
 import platform
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from tomovox.schema import TomovoxError, write_atomically
+from tomovox.files import write_atomically
+from tomovox.parsed import read_object
+from tomovox.schema import TomovoxError
 
 IDS = "mlflow.json"
+REMEDY = "remove the file: runs that are there are found again"
 
 
 @dataclass
@@ -39,23 +43,34 @@ class Kept:
     def read(cls, folder: Path) -> Kept:
         """Return what a folder keeps; a new key and nothing else where it keeps nothing.
 
-        Raises TomovoxError for a file that is no JSON.
+        Raises TomovoxError for a file that says something else.
         """
-        path, stored = folder / IDS, {}
-        if path.exists():
-            try:
-                stored = json.loads(path.read_text(encoding="utf-8"))
-            except json.JSONDecodeError as error:
-                raise TomovoxError(f"{path}: not JSON ({error.msg}); remove the file") from None
-        known = {f.name for f in fields(cls)}
-        found = stored.items() if isinstance(stored, dict) else ()
-        kept = cls(**{name: value for name, value in found if name in known})
+        path = folder / IDS
+        stored = read_object(path, REMEDY) if path.exists() else {}
+        known = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        if broken := [name for name, value in known.items() if not _is_kept(name, value)]:
+            raise TomovoxError(f"{path}: {broken[0]} is no such thing; {REMEDY}")
+        kept = cls(**known)
         kept.key = kept.key or folder_key(folder)
         return kept
 
     def write(self, folder: Path) -> None:
         """Write mlflow.json whole, or leave the old one."""
         write_atomically(folder / IDS, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+
+
+def _is_kept(name: str, value: Any) -> bool:
+    """Return whether a value read from a file may be that of a field."""
+    match name:
+        case "pending":
+            return isinstance(value, bool)
+        case "uri" | "file":
+            return value is None or isinstance(value, str)
+        case "children":
+            return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+        case "sent":
+            return isinstance(value, dict) and all(_is_kept("children", v) for v in value.values())
+    return isinstance(value, str)
 
 
 def folder_key(folder: Path) -> str:

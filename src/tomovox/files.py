@@ -1,13 +1,45 @@
-"""How do lines get into a file that a kill may tear? Whole, or cut off and counted."""
+"""How does a file come about that a kill or a full disk may cut short? Whole, or not at all.
+
+Lines that are added one by one may be torn: the torn one is cut off and counted.
+"""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from tomovox.moments import reached
 from tomovox.schema import TomovoxError
+
+
+@contextmanager
+def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
+    """Yield a temporary file to write, which becomes `path` when that is done; else nothing does.
+
+    Raises TomovoxError with the remedy when the disk is full or the place cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        reached("before", path)
+        temporary.replace(path)
+        reached("after", path)
+    except OSError as error:
+        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); {remedy}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_atomically(path: Path, data: str | bytes, remedy: str = "mend it") -> None:
+    """Write a whole file or leave the old one; raises as `whole_file`."""
+    with whole_file(path, remedy) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:

@@ -1,11 +1,11 @@
-"""Are appended lines whole, whatever ended the write before?"""
+"""Is a file whole, whatever ended the write of it or of its last line?"""
 
 import errno
 import os
 
 import pytest
 
-from tomovox.appended import append_lines, mend_last_line
+from tomovox.files import append_lines, mend_last_line
 from tomovox.schema import TomovoxError
 
 

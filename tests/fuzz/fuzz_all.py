@@ -1,0 +1,9 @@
+"""Every reader that is handed damaged files."""
+
+from fuzz_data import DATA
+from fuzz_images import IMAGES
+from fuzz_kept import KEPT
+from fuzz_runs import RUNS
+from fuzz_weights import WEIGHTS
+
+TARGETS = (*DATA, *IMAGES, *RUNS, *WEIGHTS, *KEPT)
