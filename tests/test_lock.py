@@ -91,7 +91,7 @@ def test_what_was_being_written_is_swept_and_nothing_else(tmp_path):
     (tmp_path / "a" / ".b.tmp").mkdir(parents=True)
     for kept in ("a/b.tmp", "a/.b", "table.csv"):
         (tmp_path / kept).write_text("kept")
-    for left in ("a/.table.csv.7.tmp", "a/.b.tmp/c"):
+    for left in ("a/.table.csv.7.tmp", "a/.mlflow.db.7.tmp-journal", "a/.b.tmp/c"):
         (tmp_path / left).write_text("left")
     sweep(tmp_path)
     found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}

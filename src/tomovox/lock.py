@@ -65,5 +65,5 @@ def folder_to_hold(run: Path) -> Path:
 
 def sweep(folder: Path) -> None:
     """Remove what killed processes were writing; only while the folder is held."""
-    for left in folder.rglob(".*.tmp"):
+    for left in folder.rglob(".*.tmp*"):  # SQLite's journal of a temporary file, too
         shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -9,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from tomovox.schema import TomovoxError
 from tomovox.tracking.away import StoreAway
 from tomovox.tracking.kept import IDS, Kept
-from tomovox.tracking.store import Tracker, database_uri
+from tomovox.tracking.store import DATABASE, Tracker, database_uri, make_database
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +275,20 @@ def test_a_run_that_ended_does_not_end_again(tracker, child):
     tracker.finish(child)
     assert tracker._store.get_run(child).info.end_time == ended.end_time
     assert ended.status == "FINISHED"
+
+
+def test_a_database_that_is_made_has_its_name_when_it_is_whole(tmp_path, monkeypatch):
+    def killed(store, uri, artifacts):
+        Path(uri.removeprefix("sqlite:///")).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore.__init__", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_database(tmp_path)
+    assert not (tmp_path / DATABASE).exists()
+
+
+def test_a_database_that_is_there_is_left_alone(tmp_path):
+    (tmp_path / DATABASE).write_bytes(b"any")
+    make_database(tmp_path)
+    assert (tmp_path / DATABASE).read_bytes() == b"any"

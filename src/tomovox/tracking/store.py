@@ -13,6 +13,7 @@ from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from tomovox.files import whole_file
 from tomovox.schema import TomovoxError
 from tomovox.tracking.away import StoreAway, settings
 from tomovox.tracking.kept import Kept
@@ -40,6 +41,26 @@ def database_uri(folder: Path) -> str:
     return f"sqlite:///{folder.absolute() / DATABASE}"
 
 
+def _artifacts(folder: Path) -> str:
+    return (folder.absolute() / "mlartifacts").as_uri()
+
+
+def make_database(folder: Path) -> None:
+    """Make folder/mlflow.db where there is none, whole or not at all.
+
+    MLflow makes its tables in some forty steps. One killed between them leaves a database that
+    neither MLflow nor a later run can open.
+    """
+    path = folder / DATABASE
+    if path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with whole_file(path) as temporary:
+        store = SqlAlchemyStore(f"sqlite:///{temporary.absolute()}", _artifacts(folder))
+        store.engine.dispose()
+
+
 class Tracker:
     """MLflow runs of one experiment: a parent, and a child per model and seed.
 
@@ -61,6 +82,8 @@ class Tracker:
         self.kept.experiment, self.kept.pending = experiment, True
         self.kept.write(folder)  # the key of the parent, before there is a parent
         self._seconds, self._until = seconds, time.monotonic() + seconds
+        if uri is None:
+            make_database(folder)
         self._store: MlflowClient = MlflowClient(tracking_uri=self.uri)
         self.experiment_id = self._experiment_id()
 
@@ -164,7 +187,7 @@ class Tracker:
         if found is None:
             # Without a place of its own the artifacts would land in the current folder.
             local = self.uri.startswith("sqlite:")
-            place = (self.folder.absolute() / "mlartifacts").as_uri() if local else None
+            place = _artifacts(self.folder) if local else None
             try:
                 return str(self._client.create_experiment(self.experiment, artifact_location=place))
             except MlflowException:
