@@ -5,8 +5,8 @@ usage: python benchmarks/faults.py [--kills 25] [--seed 0] [--output benchmarks/
 A tiny `tomovox run` (phantom, shared stages, two models, a floor, a control; a checkpoint after
 every step) is done once without a fault. Then, so many times, it is begun in a new folder, ended by
 SIGKILL at a random moment at which it was alive, called again, and its folder compared with the
-first byte for byte: predictions, tables of scores, weights, all that holds no clock time. MLflow must
-have taken everything.
+first byte for byte: predictions, tables of scores, weights, all that holds no clock time.
+MLflow must have taken everything.
 """
 
 import argparse
