@@ -3,10 +3,10 @@
 usage: python benchmarks/faults.py [--kills 25] [--seed 0] [--output benchmarks/results/faults.json]
 
 A tiny `tomovox run` (phantom, shared stages, two models, a floor, a control; a checkpoint after
-every step) is done once without a fault. Then, so many times, it is begun in a new folder, ended by
-SIGKILL at a random moment at which it was alive, called again, and its folder compared with the
-first byte for byte: predictions, tables of scores, weights, all that holds no clock time.
-MLflow must have taken everything.
+every step) is done once without a fault. Its time is cut into so many parts, and for each it is
+begun in a new folder, ended by SIGKILL at a random moment of that part, called again, and its
+folder compared with the first byte for byte: predictions, tables of scores, weights, all that holds
+no clock time. MLflow must have taken everything.
 """
 
 import argparse
@@ -149,12 +149,11 @@ def faults(scratch: Path, kills: int, seed: int) -> dict[str, Any]:
     finished(path, scratch / "warm")  # the first pays for what later ones find in caches
     usual = finished(path, scratch / "whole")
     found: list[dict[str, Any]] = []
-    for number in range(4 * kills):
-        if len(found) == kills:
-            break
-        output = scratch / str(number)
-        moment = killed(path, output, draws.uniform(0, usual))
-        if moment is None:
+    while len(found) < kills:
+        output = scratch / f"{len(found)}-{draws.random()}"
+        # One kill in every part of the run, so that its first seconds get theirs.
+        moment = killed(path, output, (len(found) + draws.random()) / kills * usual)
+        if moment is None:  # it was quicker than usual
             continue
         finished(path, output)
         kept = json.loads((output / "mlflow.json").read_text(encoding="utf-8"))

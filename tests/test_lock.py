@@ -6,7 +6,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from tomovox.lock import LOCK, folder_to_hold, only_process, sweep
+import pytest
+
+from tomovox.lock import LOCK, folder_to_hold, only_process, only_process_in_all, sweep
 from tomovox.schema import TomovoxError
 
 
@@ -74,10 +76,26 @@ def test_a_forked_worker_does_not_keep_the_folder(tmp_path):
     os.waitpid(worker, 0)
 
 
-def test_other_ranks_of_the_same_run_pass(tmp_path, monkeypatch):
+def test_no_variable_of_a_launcher_opens_a_held_folder(tmp_path, monkeypatch):
     with only_process(tmp_path):
-        monkeypatch.setenv("LOCAL_RANK", "1")
-        assert in_child(lambda: hold(tmp_path)) == 0
+        monkeypatch.setenv("SLURM_PROCID", "1")
+        assert in_child(lambda: hold(tmp_path)) != 0
+
+
+def test_a_folder_that_is_missing_is_not_made(tmp_path):
+    with pytest.raises(TomovoxError, match="give a folder that is there"):
+        hold(tmp_path / "typo")
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_one_experiment_are_held_once(tmp_path):
+    rows = [tmp_path / "a-s0", tmp_path / "b-s0"]
+    (tmp_path / LOCK).touch()
+    for row in rows:
+        row.mkdir()
+    with only_process_in_all(rows):
+        assert in_child(lambda: hold(tmp_path)) != 0
+    assert in_child(lambda: hold(tmp_path)) == 0
 
 
 def test_a_run_of_an_experiment_is_held_with_the_whole_experiment(tmp_path):

@@ -79,16 +79,20 @@ def _attention(options: argparse.Namespace) -> int:
 
     from tomovox.attention import analyse, experiment_among, find_looking, output_of, write
     from tomovox.experiment import table_console
+    from tomovox.lock import only_process_in_all
     from tomovox.sheets import print_sheets
     from tomovox.tracked import is_tracked, track
 
     folder = options.output or output_of(options.places)
     looking = find_looking(options.places, options.model)
-    found = analyse(looking, options.cases, options.hide, Console(stderr=True))
-    paths = write(found, folder)
-    print_sheets(found.sheets(), table_console())
-    experiment = None if options.output else experiment_among(options.places)
-    logged = experiment is not None and is_tracked(experiment) and track(experiment)
+    writes_there = options.hide or options.output is None
+    runs = [one.run for one in looking.values()] if writes_there else []
+    with only_process_in_all(runs):
+        found = analyse(looking, options.cases, options.hide, Console(stderr=True))
+        paths = write(found, folder)
+        print_sheets(found.sheets(), table_console())
+        experiment = None if options.output else experiment_among(options.places)
+        logged = experiment is not None and is_tracked(experiment) and track(experiment)
     said = f"; tomovox ui {experiment} shows them in MLflow" if logged else ""
     figures = sum(path.suffix == ".svg" for path in paths)
     wrote = f"attention.csv, capture.json, summary.md and {figures} figures"

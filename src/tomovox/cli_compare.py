@@ -130,20 +130,22 @@ def _score(options: argparse.Namespace) -> int:
     from tomovox.judge.outcome import outcome_of
     from tomovox.judge.runs import experiment_names, find_runs, unanswered
     from tomovox.judge.tables import print_table
+    from tomovox.lock import only_process_in_all
     from tomovox.run_folders import data_keys, extras_of, notes_of
 
     runs = find_runs(options.places)
     folders, notes, console = experiment_names(runs), notes_of(runs), table_console()
-    outcome = outcome_of(runs, extras=extras_of(runs), again=True)
-    for folder in folders:
-        missing = unanswered(folder, runs)
-        if missing:
-            sys.stderr.write(
-                f"tomovox: {folder}: no predictions of {', '.join(missing)}; table.csv and "
-                f"table.md stay as they were\n"
-            )
-        elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
-            outcome.write(folder, notes, data_keys(runs))
+    with only_process_in_all(runs):
+        outcome = outcome_of(runs, extras=extras_of(runs), again=True)
+        for folder in folders:
+            missing = unanswered(folder, runs)
+            if missing:
+                sys.stderr.write(
+                    f"tomovox: {folder}: no predictions of {', '.join(missing)}; table.csv and "
+                    f"table.md stay as they were\n"
+                )
+            elif missing is not None and len(folders) == 1:  # a table of all rows, never of some
+                outcome.write(folder, notes, data_keys(runs))
     print_table(outcome.frame, console, notes + outcome.notes)
     outcome.print_verdicts(console)
     return 0

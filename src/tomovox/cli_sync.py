@@ -37,9 +37,12 @@ def add_sync(verbs: Verbs) -> None:
 
 def _sync(options: argparse.Namespace) -> int:
     from tomovox.judge.runs import experiment_of
-    from tomovox.tracked import log_experiment
+    from tomovox.lock import only_process
+    from tomovox.tracked import check_table, log_experiment
 
     for folder in dict.fromkeys(experiment_of(place) for place in options.places):
-        uri = log_experiment(folder)
+        check_table(folder)
+        with only_process(folder):
+            uri = log_experiment(folder)
         sys.stdout.write(f"{folder}: everything is in MLflow at {uri}\n")
     return 0

@@ -36,9 +36,10 @@ from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.lock import only_process, sweep
 from tomovox.parsed import read_object
+from tomovox.predict import forget_parts
 from tomovox.progress import Job, do_all, do_in_order, say
 from tomovox.retrieval_cell import make_retrieval
-from tomovox.schema import NONE, TomovoxError
+from tomovox.schema import NONE, PREDICTIONS, TomovoxError
 from tomovox.size_cell import write_size
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
@@ -150,6 +151,7 @@ class ExperimentRun:
 
         Raises TomovoxError when another process does so, or did with another config or other data.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
         with only_process(self.folder):
             if self.executor == "local":
                 refuse_beside_slurm(self.folder / FOLDER)
@@ -171,6 +173,9 @@ class ExperimentRun:
         for stage in stages:
             if stage.done:
                 forget_cuts(stage.folder)
+        for folder in self.folders(cells).values():
+            if (folder / PREDICTIONS).is_file():
+                forget_parts(folder)
         pending = [cell for cell in cells if not cell.done]
         jobs += [Job(c.name, _maker(c), c, c.needs) for c in pending]
         jobs += [

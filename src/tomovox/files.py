@@ -30,7 +30,9 @@ def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
         temporary.replace(path)
         reached("after", path)
     except OSError as error:
-        raise TomovoxError(f"{path}: cannot be written ({error.strerror}); {remedy}") from None
+        raise TomovoxError(
+            f"{path}: cannot be written ({error.strerror or error}); {remedy}"
+        ) from None
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tomovox.schema import TomovoxError
@@ -19,26 +19,25 @@ from tomovox.schema import TomovoxError
 LOCK = ".lock"
 """The locked file of a folder: number and host of the process that held it last."""
 
-RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
-"""Where launchers tell a process which of several equal ones it is."""
-
 
 @contextmanager
 def only_process(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made when missing, until what is inside ends.
+    """Hold a folder that is there until what is inside ends.
 
     Raises TomovoxError that names the other process when one holds it. A record lock, not flock:
-    forked workers do not inherit it, so none that outlives its parent keeps the folder locked. Of
-    the ranks of one distributed run, which all come here, the first holds the folder.
+    forked workers do not inherit it, so none that outlives its parent keeps the folder locked. A
+    process must not hold a folder twice: the end of the inner `with` would give it up.
     """
-    if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
-        yield
-        return
     import fcntl  # the systems without it have no such lock
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    with path.open("a+", encoding="utf-8") as stream:
+    try:
+        stream = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise TomovoxError(
+            f"{path}: cannot be written ({error.strerror}); give a folder that is there and yours"
+        ) from None
+    with stream:
         try:
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -54,6 +53,15 @@ def only_process(folder: Path) -> Iterator[None]:
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {platform.node()}\n")
         stream.flush()
+        yield
+
+
+@contextmanager
+def only_process_in_all(runs: Iterable[Path]) -> Iterator[None]:
+    """Hold what must be held to work in these RUN folders."""
+    with ExitStack() as held:
+        for folder in sorted({folder_to_hold(run) for run in runs}):
+            held.enter_context(only_process(folder))
         yield
 
 

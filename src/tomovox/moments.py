@@ -7,6 +7,7 @@ ends well has then died once at every point, and FILE names them all. Without it
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def reached(what: str, path: Path, last_words: Callable[[], object] | None = Non
 def _end_once(point: str, told: Path, last_words: Callable[[], object] | None) -> None:
     if told.is_file() and point in told.read_text(encoding="utf-8").splitlines():
         return
+    sys.stderr.write(f"{KILL_AT}: ends at {point}\n")
     with told.open("a", encoding="utf-8") as stream:
         stream.write(f"{point}\n")
     if last_words:

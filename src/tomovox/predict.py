@@ -87,8 +87,7 @@ def answer_all(
     records = [record for study in studies for record in study]
     if (folder / PREDICTIONS).is_file():
         _check_same(folder / PREDICTIONS, records)
-        for left in shard_files(folder, PARTIAL):  # of a kill while they were merged
-            left.unlink()
+        forget_parts(folder)
         say(f"{name} predict: all {len(records)} records are answered already")
         return
     list_left_out(folder, datamodule)
@@ -242,16 +241,20 @@ def answered_in(path: Path, studies: Sequence[Sequence[Record]]) -> set[str]:
     """Return the ids of the studies that a partial file answers whole.
 
     What it left of a study answered in part, and a torn last line, is cut off the file and said.
-    Raises TomovoxError when the lines answer other questions: those of other data.
+    Raises TomovoxError when a line answers another question, or none: that of other data.
     """
     mend_last_line(path)
     records = {r.id: r for study in studies for r in study}
     lines = {}
     for p in read_predictions(path):
-        if (r := records.get(p.id)) and (p.question, p.reference) != (r.question, r.reference):
+        r = records.get(p.id)
+        if r is None or (p.question, p.reference) != (r.question, r.reference):
+            what = (
+                "which the data do not ask" if r is None else "another question than the data ask"
+            )
             raise TomovoxError(
-                f"{path}: {p.id} answers another question than the data ask; move the file away "
-                f"to predict these data"
+                f"{path}: answers {p.id}, {what}; give the data that it was begun with, or move "
+                f"the file away"
             )
         lines[p.id] = to_line(p)
     whole = {r.id for study in studies if all(r.id in lines for r in study) for r in study}
@@ -287,6 +290,12 @@ def finish(folder: Path, records: Sequence[Record]) -> int:
     for path in files:
         path.unlink(missing_ok=True)
     return len(lines)
+
+
+def forget_parts(folder: Path) -> None:
+    """Remove the partial files that a kill left after they were merged."""
+    for left in shard_files(folder, PARTIAL):
+        left.unlink()
 
 
 def _merge_timing(folder: Path) -> None:

@@ -89,14 +89,19 @@ def track(folder: Path) -> bool:
     return True
 
 
+def check_table(folder: Path) -> None:
+    """Raise TomovoxError for a folder without a table: there is nothing to log."""
+    if not (folder / TABLE).is_file():
+        raise TomovoxError(f"{folder}: no {TABLE} to log; run the experiment, or score it")
+
+
 def log_experiment(folder: Path, seconds: float = math.inf) -> str:
     """Log an experiment from its folder, for so many seconds; return the address, secrets masked.
 
     Raises StoreAway when MLflow cannot take it, and TomovoxError for a folder without a table:
     what was logged until then stays, and is not logged again.
     """
-    if not (folder / TABLE).is_file():
-        raise TomovoxError(f"{folder}: no {TABLE} to log; run the experiment, or score it")
+    check_table(folder)
     kept = Kept.read(folder)
     uri = _with_secrets(folder, kept)
     with reaching(uri or database_uri(folder)):
