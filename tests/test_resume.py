@@ -1,6 +1,8 @@
 """Is a run that was killed, wherever, and called again, the run that it would have been?"""
 
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -48,6 +50,22 @@ def test_a_run_killed_at_a_random_moment_ends_as_the_uncut_one(uncut, tmp_path, 
     draws, output = random.Random(seed), tmp_path / "0"
     while killed(path, output, draws.uniform(0, seconds)) is None:  # it had ended before
         output = tmp_path / str(draws.random())
+    finished(path, output)
+    assert differing(whole, output) == []
+
+
+def test_a_run_that_is_stopped_by_ctrl_c_says_how_to_go_on_and_does(uncut, tmp_path):
+    path, whole, seconds = uncut
+    draws, output, code = random.Random(7), tmp_path / "0", 0
+    while code == 0:  # it had ended before
+        output = tmp_path / str(draws.random())
+        process = start(path, output)
+        process.join(draws.uniform(0.3, 0.8) * seconds)
+        os.kill(process.pid, signal.SIGINT)
+        process.join()
+        code = process.exitcode
+    assert code == 130
+    assert "stopped; the same command continues" in (output / "log").read_text(encoding="utf-8")
     finished(path, output)
     assert differing(whole, output) == []
 
