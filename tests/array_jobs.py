@@ -47,12 +47,26 @@ def hang_once(path: str) -> None:
 
 def wait_for_leave(path: str) -> None:
     """Work until the file `leave` beside the path appears."""
-    place = Path(path)
+    _wait_for_leave(Path(path))
+    note(path)
+
+
+def _wait_for_leave(place: Path) -> None:
     for _ in range(3000):
         if place.with_name("leave").exists():
-            note(path)
             return
         threading.Event().wait(0.1)
+    raise AssertionError("nobody lets it leave")
+
+
+def note_begin_and_end(path: str) -> None:
+    """Append a line, wait until the file `leave` beside the path appears, append another."""
+    place = Path(path)
+    for word in ("begin", "end"):
+        with place.open("a", encoding="utf-8") as stream:
+            stream.write(f"{word}\n")
+        if word == "begin":
+            _wait_for_leave(place)
 
 
 def hang_after_the_first_answers(cell: Any) -> None:

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -79,6 +79,28 @@ def loopback_slurm(folder: Path) -> Iterator[None]:
             _idle()  # without its controller, what is left of a job would ask for it for long
             for name in ("slurmd", "slurmctld"):
                 _end(folder / f"{name}.pid")
+
+
+def until(there: Callable[[], object]) -> None:
+    """Wait for what a cluster will do, a minute at most."""
+    for _ in range(600):
+        if there():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never happens")
+
+
+def states() -> str:
+    """Return the states of the jobs that have not ended, a line each."""
+    return subprocess.run(["squeue", "-h", "-o", "%T"], capture_output=True, text=True).stdout
+
+
+def silent(patch: pytest.MonkeyPatch, folder: Path, name: str) -> None:
+    """Put a program in the place of one of SLURM's that does not reach its controller."""
+    folder.mkdir()
+    (folder / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (folder / name).chmod(0o755)
+    patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 def _free_port() -> int:

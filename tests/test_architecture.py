@@ -32,6 +32,7 @@ ALLOWED = {
     "left_out": {"schema", "files"},
     "tracking": {"schema", "parsed", "files"},
     "progress": {"schema", "workers"},
+    "slurm_jobs": {"schema", "progress", "parsed"},
     "training": {"schema", "progress", "files"},
     "sheets": {"schema"},
     "shards": {"schema"},

@@ -3,22 +3,24 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import array_jobs
 import pytest
-from loopback_slurm import loopback_slurm
+from loopback_slurm import loopback_slurm, silent, states, until
 from test_experiment import tiny
 
 from tomovox import executor, experiment
-from tomovox.executor import JOBS, SlurmQueue, SlurmSettings, refuse_beside_slurm
+from tomovox.executor import SlurmQueue, SlurmSettings
 from tomovox.experiment import ExperimentRun, read_experiment
+from tomovox.lightning_verbs import predict_run
 from tomovox.progress import Job, do_in_order
 from tomovox.schema import TomovoxError
+from tomovox.slurm_jobs import JOBS, refuse_beside_slurm
 from tomovox.tracking.kept import Kept
 from tomovox.tracking.store import Tracker
 
@@ -50,16 +52,20 @@ def job(work: Callable[[str], None], folder: Path, name: str, *needs: str) -> Jo
     return Job(name, work, str(folder / "done" / name), frozenset(needs))
 
 
-def until(there: Callable[[], object]) -> None:
-    for _ in range(600):
-        if there():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it never happens")
+def logs(folder: Path) -> str:
+    return "".join(p.read_text(encoding="utf-8") for p in (folder / "slurm").glob("*_log.out"))
 
 
-def states() -> str:
-    return subprocess.run(["squeue", "-h", "-o", "%T"], capture_output=True, text=True).stdout
+def killed_after_sbatch(
+    patch: pytest.MonkeyPatch, queue: SlurmQueue, how: type[BaseException]
+) -> None:
+    submit = queue.executor.submit_array
+
+    def submit_and_end(tasks: list[object]) -> None:
+        submit(tasks)
+        raise how
+
+    patch.setattr(queue.executor, "submit_array", submit_and_end)
 
 
 # ---- the queue ------------------------------------------------------------------------------
@@ -105,11 +111,98 @@ def test_a_later_process_waits_for_the_jobs_of_one_that_vanished(queue, tmp_path
     later = SlurmQueue(tmp_path / "slurm", SlurmSettings(time=60), threads=1)
     later.start(jobs)
     assert later.running["a"].job_id == queue.running["a"].job_id
-    with pytest.raises(TomovoxError, match=r"continue with --executor slurm, or call scancel \d"):
+    with pytest.raises(TomovoxError, match=r"with --executor slurm, or call scancel \d"):
         refuse_beside_slurm(tmp_path / "slurm")
     (tmp_path / "done" / "leave").touch()
     assert later.ended() == ["a"]
     refuse_beside_slurm(tmp_path / "slurm")
+
+
+@needs_slurm
+def test_what_an_earlier_process_left_and_nobody_asks_for_is_cancelled_at_the_end(queue, tmp_path):
+    queue.start([job(array_jobs.wait_for_leave, tmp_path, "a")])
+    later = SlurmQueue(tmp_path / "slurm", SlurmSettings(time=60), threads=1)
+    do_in_order([], later)
+    later.stop()
+    until(lambda: not states())
+    refuse_beside_slurm(tmp_path / "slurm")
+
+
+@needs_slurm
+def test_pickles_of_jobs_that_ended_while_nobody_waited_are_removed(queue, tmp_path):
+    (tmp_path / "done" / "leave").touch()
+    queue.start([job(array_jobs.wait_for_leave, tmp_path, "a")])
+    until(lambda: not states())
+    assert list((tmp_path / "slurm").glob("*.pkl"))
+    SlurmQueue(tmp_path / "slurm", SlurmSettings(time=60), threads=1)
+    assert not list((tmp_path / "slurm").glob("*.pkl"))
+
+
+@needs_slurm
+def test_two_tasks_of_one_key_work_one_after_the_other(queue, tmp_path):
+    jobs = [job(array_jobs.note_begin_and_end, tmp_path, "a")]
+    queue.start(jobs)
+    until((tmp_path / "done" / "a").exists)
+    (tmp_path / "slurm" / JOBS).unlink()  # as if nobody had learned of the first
+    second = SlurmQueue(tmp_path / "slurm", SlurmSettings(time=60), threads=1)
+    second.start(jobs)
+    until(lambda: "a: another task is at it" in logs(tmp_path))
+    (tmp_path / "done" / "leave").touch()
+    assert second.ended() == ["a"]
+    assert (tmp_path / "done" / "a").read_text(encoding="utf-8").split() == ["begin", "end"] * 2
+
+
+# ---- ends -----------------------------------------------------------------------------------
+
+
+@needs_slurm
+def test_ctrl_c_cancels_the_jobs(queue, tmp_path):
+    interrupt = threading.Timer(1, os.kill, [os.getpid(), signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        do_in_order([job(array_jobs.wait_for_leave, tmp_path, n) for n in "ab"], queue)
+    until(lambda: not states())
+    refuse_beside_slurm(tmp_path / "slurm")
+
+
+@needs_slurm
+def test_jobs_that_cannot_be_cancelled_stay_noted(queue, tmp_path, monkeypatch, capsys):
+    queue.start([job(array_jobs.wait_for_leave, tmp_path, "a")])
+    with monkeypatch.context() as patch:
+        silent(patch, tmp_path / "bin", "scancel")
+        queue.stop()
+    assert "SLURM does not answer and may work on" in capsys.readouterr().out
+    with pytest.raises(TomovoxError, match=r"or call scancel \d+ and remove the file"):
+        refuse_beside_slurm(tmp_path / "slurm")
+    queue.stop()
+    refuse_beside_slurm(tmp_path / "slurm")
+
+
+@needs_slurm
+def test_a_job_that_was_submitted_as_the_user_stopped_is_cancelled(queue, tmp_path, monkeypatch):
+    killed_after_sbatch(monkeypatch, queue, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        do_in_order([job(array_jobs.wait_for_leave, tmp_path, "a")], queue)
+    until(lambda: not states())
+    refuse_beside_slurm(tmp_path / "slurm")
+
+
+@needs_slurm
+def test_jobs_of_a_process_killed_before_it_had_their_numbers_are_cancelled(
+    queue, tmp_path, monkeypatch, capsys
+):
+    killed_after_sbatch(monkeypatch, queue, SystemExit)
+    with pytest.raises(SystemExit):
+        queue.start([job(array_jobs.wait_for_leave, tmp_path, n) for n in "ab"])
+    with pytest.raises(TomovoxError, match=r"scancel what squeue --me --format='%i %o' shows"):
+        refuse_beside_slurm(tmp_path / "slurm")
+    SlurmQueue(tmp_path / "slurm", SlurmSettings(time=60), threads=1)
+    assert "2 SLURM jobs are cancelled, whose process was killed" in capsys.readouterr().out
+    until(lambda: not states())
+    refuse_beside_slurm(tmp_path / "slurm")
+
+
+# ---- bad input ------------------------------------------------------------------------------
 
 
 @needs_slurm
@@ -188,6 +281,13 @@ def test_a_preempted_row_does_not_train_again(preempted):
     assert sum("Requeued job" in log for log in logs) == 1
     trained = (preempted / "blind-s0" / "training.jsonl").read_text(encoding="utf-8")
     assert trained.count("\n") == 1
+
+
+def test_predict_of_a_row_is_refused_beside_the_jobs_of_its_experiment(tmp_path):
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / JOBS).write_text('{"blind-s0": "7"}', encoding="utf-8")
+    with pytest.raises(TomovoxError, match="or call scancel 7 and remove the file"):
+        predict_run(tmp_path / "blind-s0")
 
 
 @needs_slurm

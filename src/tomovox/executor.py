@@ -10,37 +10,32 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tomovox.files import write_atomically
-from tomovox.progress import Job, say, with_threads
+from tomovox.progress import Job, say
 from tomovox.schema import TomovoxError
+from tomovox.slurm_jobs import (
+    ENDED,
+    GONE,
+    JOBS,
+    SUBMITTING,
+    ArrayTask,
+    cancelled,
+    listed,
+    noted,
+    working_in,
+)
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor
     from submitit import Job as Submitted
-    from submitit.helpers import DelayedSubmission
-
-FOLDER, JOBS = "slurm", "jobs.json"
-"""Folder of an experiment with the logs, and its file of the jobs that SLURM has in its queue."""
-
-GONE = "GONE"
-"""Our word for the state of a job that SLURM does not list."""
-
-ENDED = {
-    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
-    *("PREEMPTED", "TIMEOUT", GONE),
-}
-"""States of a job that SLURM will not do any more."""
 
 LOOK_SECONDS, LOOKS_PER_QUESTION, PATIENCE = 2.0, 15, 3
 """Results are looked for this often; SLURM is asked at one look in so many; a job counts as dead
@@ -57,9 +52,9 @@ class SlurmSettings:
     """Key `slurm` of an experiment file: what SLURM gives to one job, in the words of sbatch.
 
     `time` is in minutes: a job that reaches it is put back into the queue, three times at most, and
-    goes on from its files. `cpus_per_task` is by default the experiment's
-    `threads`. `setup` are shell lines that run before a job, `options` any further options of
-    sbatch, such as {account: radiology}.
+    goes on from its files. `cpus_per_task` is by default the experiment's `threads`. `setup` are
+    shell lines that run before a job, `options` any further options of sbatch, such as
+    {account: radiology}.
     """
 
     partition: str | None = None
@@ -72,48 +67,12 @@ class SlurmSettings:
     options: dict[str, str | int | bool] = field(default_factory=dict)
 
 
-@dataclass
-class ArrayTask:
-    """One job as submitit calls it on a node, with a fixed number of CPU threads."""
-
-    work: Callable[[Any], None]
-    argument: Any
-    threads: int
-
-    def __call__(self) -> str:
-        """Do the job; return what TomovoxError complained of, "" when all is well.
-
-        The work runs beside the main thread, which is left to submitit's signals. Lightning listens
-        in the main thread alone: there it would end a fit when SLURM announces a preemption.
-        """
-        outcome: Future[None] = Future()
-        Thread(target=self._do, args=[outcome], daemon=True).start()
-        try:
-            outcome.result()
-        except TomovoxError as error:
-            return str(error)
-        return ""
-
-    def _do(self, outcome: Future[None]) -> None:
-        try:
-            with_threads(self.threads, self.work, self.argument)
-        except BaseException as error:  # raised again in the thread that waits
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(None)
-
-    def checkpoint(self) -> DelayedSubmission:
-        """Return what submitit puts back into the queue: the same, for files hold what was done."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
-
-
 class SlurmQueue:
     """A `progress.Pool` whose jobs SLURM does; they are logged in `folder`.
 
-    Jobs of an earlier process that ended without a word are still waited for, not submitted again.
-    Raises TomovoxError where SLURM or submitit is missing or the settings cannot be.
+    Jobs of an earlier process that ended without a word are still waited for, not submitted again;
+    those that it was killed before it could note are cancelled. Raises TomovoxError where SLURM or
+    submitit is missing or the settings cannot be.
     """
 
     def __init__(self, folder: Path, settings: SlurmSettings, threads: int):
@@ -121,6 +80,7 @@ class SlurmQueue:
         self.running: dict[str, Submitted[str]] = {}
         self.executor = _executor(self.folder, settings, threads)
         self.left = self._left()
+        self._submitting: list[str] = []
         self._note()
         self._said: dict[str, str] = {}
         self._dead: dict[str, int] = {}
@@ -131,7 +91,9 @@ class SlurmQueue:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         new = [job for job in jobs if job.key not in self.left]
-        tasks = [ArrayTask(job.work, job.argument, self.threads) for job in new]
+        tasks = [ArrayTask(job, self.threads, self.folder) for job in new]
+        self._submitting = [job.key for job in new]
+        self._note()  # a kill may come before their numbers do
         try:
             submitted = self.executor.submit_array(tasks) if tasks else []
         except (FailedJobError, FailedSubmissionError) as error:
@@ -140,6 +102,7 @@ class SlurmQueue:
             ) from None
         self.running |= {job.key: task for job, task in zip(new, submitted, strict=True)}
         self.running |= {job.key: self.left.pop(job.key) for job in jobs if job.key in self.left}
+        self._submitting = []
         self._note()
         for job in jobs:
             found = "" if job in new else ", in its queue already"
@@ -166,40 +129,57 @@ class SlurmQueue:
         return []
 
     def stop(self) -> None:
-        """Cancel all jobs that have not ended; SLURM must not work on beside the next call."""
+        """Cancel all jobs that have not ended; SLURM must not work on beside the next call.
+
+        Where it does not answer, the file of the jobs stays, which keeps others out.
+        """
         jobs = [*self.running.values(), *self.left.values()]
-        self.running, self.left = {}, {}
+        lost = working_in(self.folder) if self._submitting else set()
+        numbers = {job.job_id for job in jobs} | (lost or set())
+        if lost is None or (numbers and not cancelled(numbers)):
+            say(f"SLURM does not answer and may work on; {self.folder / JOBS} keeps its jobs")
+            return
+        self.running, self.left, self._submitting = {}, {}, []
         self._note()
-        if jobs:
-            say(f"{len(jobs)} SLURM jobs are cancelled")
-            numbers = [job.job_id for job in jobs]
-            # SIGTERM alone would leave a running job half a minute more.
-            for how in (["--state=RUNNING", "--signal=KILL"], []):
-                subprocess.run(["scancel", "--quiet", *how, *numbers], capture_output=True)
+        if numbers:
+            say(f"{len(numbers)} SLURM jobs are cancelled")
         for job in jobs:
             _remove_pickles(job)
 
     def _left(self) -> dict[str, Submitted[str]]:
-        """Return the jobs that an earlier process submitted and SLURM still has, by their keys."""
+        """Return the jobs that an earlier process noted and SLURM still has, by their keys.
+
+        Jobs that it could not note are cancelled, and pickles of jobs that ended removed.
+        """
         from submitit import SlurmJob
 
-        noted = _noted(self.folder)
-        states = _states() if noted else {}
-        if states is None:
+        before = noted(self.folder)
+        states = listed() if before else {}
+        lost = working_in(self.folder) if SUBMITTING in before.values() else set()
+        if states is None or lost is None:
             raise TomovoxError(
                 f"squeue does not answer, and {self.folder / JOBS} names jobs; try again later"
             )
-        alive = {key: n for key, n in noted.items() if states.get(n, GONE) not in ENDED}
+        alive = {key: n for key, n in before.items() if states.get(n, GONE) not in ENDED}
+        if lost := lost - set(alive.values()):
+            if not cancelled(lost):
+                raise TomovoxError(f"scancel {' '.join(sorted(lost))}: no answer; try again later")
+            say(f"{len(lost)} SLURM jobs are cancelled, whose process was killed as it began them")
+        kept = tuple(f"{number}_" for number in alive.values())
+        for path in self.folder.glob("*.pkl*"):  # and what submitit was writing
+            if not path.name.startswith(kept):
+                path.unlink(missing_ok=True)
         return {key: SlurmJob(self.folder, number) for key, number in alive.items()}
 
     def _note(self) -> None:
         """Write which jobs SLURM has, for a later process to find should this one vanish."""
         numbers = {key: job.job_id for key, job in (self.left | self.running).items()}
+        numbers |= dict.fromkeys(self._submitting, SUBMITTING)
         write_atomically(self.folder / JOBS, json.dumps(numbers, indent=1) + "\n")
 
     def _ask(self) -> None:
         """Ask SLURM for the states, say what is new, and find out who died without a result."""
-        states = _states()
+        states = listed()
         if states is None:  # the controller is away; jobs go on without it
             return
         for key, job in self.running.items():
@@ -233,22 +213,6 @@ class SlurmQueue:
             f"{_shown(key)}: SLURM job {job.job_id} {how}; its log is {log}; mend the cause, and "
             f"the same command continues"
         )
-
-
-def refuse_beside_slurm(folder: Path) -> None:
-    """Raise TomovoxError where a process that vanished has left jobs to SLURM."""
-    if noted := _noted(folder):
-        raise TomovoxError(
-            f"{folder / JOBS}: SLURM may work here still; continue with --executor slurm, or call "
-            f"scancel {' '.join(noted.values())} and remove the file"
-        )
-
-
-def _noted(folder: Path) -> dict[str, str]:
-    """Return the numbers of the jobs that a folder's file says SLURM has, by their keys."""
-    path = folder / JOBS
-    noted: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return noted
 
 
 def _executor(folder: Path, settings: SlurmSettings, threads: int) -> AutoExecutor:
@@ -287,18 +251,6 @@ def _executor(folder: Path, settings: SlurmSettings, threads: int) -> AutoExecut
         slurm_srun_args=[f"--cpus-per-task={cpus}"],  # srun no longer takes this from sbatch
     )
     return executor
-
-
-def _states() -> dict[str, str] | None:
-    """Return the state of every job of this user that SLURM lists; None where it does not answer.
-
-    squeue needs no accounting data base, unlike the sacct that submitit would ask.
-    """
-    command = ["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i %T"]
-    answer = subprocess.run(command, capture_output=True, text=True)
-    if answer.returncode != 0:
-        return None
-    return dict(line.split(maxsplit=1) for line in answer.stdout.splitlines() if line.strip())
 
 
 def _shown(key: str) -> str:

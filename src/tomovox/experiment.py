@@ -26,7 +26,7 @@ from tomovox.control_cell import (
 )
 from tomovox.data.controls import check_controls
 from tomovox.data.experiment_data import DataSource
-from tomovox.executor import FOLDER, SlurmQueue, SlurmSettings, refuse_beside_slurm
+from tomovox.executor import SlurmQueue, SlurmSettings
 from tomovox.files import write_atomically
 from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
@@ -41,6 +41,7 @@ from tomovox.progress import Job, do_all, do_in_order, say
 from tomovox.retrieval_cell import make_retrieval
 from tomovox.schema import NONE, PREDICTIONS, TomovoxError
 from tomovox.size_cell import write_size
+from tomovox.slurm_jobs import FOLDER, refuse_beside_slurm
 from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracked import keep_source, track
@@ -189,7 +190,9 @@ class ExperimentRun:
         if len(pending) < len(cells):
             say(f"{len(cells) - len(pending)} of {len(cells)} rows are already there")
         if self.executor == "slurm":
-            do_in_order(jobs, SlurmQueue(self.folder / FOLDER, given.slurm, given.threads))
+            queue = SlurmQueue(self.folder / FOLDER, given.slurm, given.threads)
+            do_in_order(jobs, queue)
+            queue.stop()  # what an earlier call submitted and this one has no use for
         else:
             do_all(jobs, given.processes, given.threads)
 

@@ -43,6 +43,7 @@ from tomovox.predict import PARTIAL, answer_all, list_left_out
 from tomovox.progress import quiet_libraries, say, with_threads
 from tomovox.schema import PREDICTIONS, TomovoxError
 from tomovox.shards import shard_files
+from tomovox.slurm_jobs import FOLDER, refuse_beside_slurm
 
 CONFIG, TOKENIZER = "config.yaml", "tokenizer"
 RUN_KEYS = ("seed_everything", "trainer", "model", "data")
@@ -184,7 +185,7 @@ def predict_run(
     `given` that of fields of its Answering. Each of several `devices` has a process. All compute
     with as many CPU threads as the run's config names: another number gives other last digits.
     Raises TomovoxError when the folder holds no run, or answers to other records or given in
-    another way.
+    another way, or SLURM may work at its experiment.
     """
     data: Config = {} if root is None else {"root": str(root)}
     if split is not None:
@@ -200,6 +201,7 @@ def predict_run(
         answer_all(folder, None, datamodule, arguments, str(folder), load, way)
 
     with only_process(folder_to_hold(folder)):
+        refuse_beside_slurm(folder.resolve().parent / FOLDER)
         with_threads(config.get("threads") or torch.get_num_threads(), answer, None)
     say(f"predictions: {folder / PREDICTIONS}; tomovox score {folder}")
 
