@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch.plugins.precision import DeepSpeedPrecision, HalfPrecision
 
 from tomovox.configuration import (
+    convert_tensors_alone,
     differences,
     instantiate,
     merged,
@@ -14,7 +18,7 @@ from tomovox.configuration import (
 )
 from tomovox.data.report_pairs import report_tokenizer
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
-from tomovox.schema import TomovoxError
+from tomovox.schema import Batch, Questions, Record, Studies, Task, TomovoxError
 
 RECIPES = Path(__file__).resolve().parents[1] / "baselines"
 
@@ -39,6 +43,32 @@ def refusal(config: dict) -> str:
     message = str(caught.value)
     assert message.startswith("row-s0: ") and "\n" not in message
     return message
+
+
+def test_a_model_with_data_that_it_does_not_read_is_told_what_fits(tmp_path):
+    save_tokenizer(report_tokenizer(["is this a liver"]), tmp_path / "words")
+    given = {"root": str(tmp_path), "tokenizer": str(tmp_path / "words")}
+    data = {"class_path": "tomovox.data.report_pairs.ReportPairs", "init_args": given}
+    parts = recipe("blind") | {"data": data, "trainer": {"accelerator": "cpu", "devices": 1}}
+    message = refusal(parts)
+    assert "BlindLM does not read ReportPairs; give ClipTraining with data" in message
+
+
+# ---- precision -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plugin", [DeepSpeedPrecision("bf16-mixed"), HalfPrecision("bf16-true")])
+def test_a_precision_converts_what_is_read_and_lets_records_be(plugin):
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.precision_plugin = plugin
+    convert_tensors_alone(trainer)
+    studies = Studies([torch.rand(1, 2, 2, 2)], torch.zeros(1, dtype=torch.long))
+    ids, mask = torch.ones(1, 3).long(), torch.ones(1, 3).bool()
+    record = Record("vqa_open/test/0", Task.VQA_OPEN, "test", "c", ("v",), "?", "!")
+    asked = Questions(["?"], ids, mask, studies.study)
+    batch = trainer.precision_plugin.convert_input(Batch(studies, asked, ids, mask, None, [record]))
+    assert batch.studies.voxels[0].dtype == torch.bfloat16
+    assert batch.input_ids.dtype == torch.long and batch.records[0] is record
 
 
 # ---- laying configs together -----------------------------------------------------------------

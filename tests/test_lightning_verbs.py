@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 import yaml
 from test_cli import RECIPE, SIZE, complaint, volumes, write_yaml
@@ -57,7 +58,22 @@ def test_fit_leaves_a_run_that_loads(run):
 def test_the_run_names_its_own_tokenizer_wherever_it_lies(run):
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     assert config["data"]["template"]["init_args"]["tokenizer"] == "${run}/tokenizer"
-    assert config.keys() == {"seed_everything", "trainer", "model", "data"}
+    assert config.keys() == {"seed_everything", "trainer", "model", "data", "threads"}
+
+
+def test_a_run_of_fit_is_answered_with_its_own_number_of_threads_on_any_machine(tmp_path, root):
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        folder = fit(tmp_path, root)
+    finally:
+        torch.set_num_threads(before)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        counted = lambda *_, **__: seen.append(torch.get_num_threads())  # noqa: E731
+        patch.setattr("tomovox.lightning_verbs.answer_all", counted)
+        predict_run(folder)
+    assert seen == [before + 1]
 
 
 def test_predict_answers_every_test_record(run):

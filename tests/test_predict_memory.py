@@ -4,19 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from lightning import seed_everything
 from short_memory import limited
 from test_cli import LANGUAGE, SIZE, VISION, complaint, run_of
 from test_experiment import tiny
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tomovox.answering import BY_DEFAULT, Answering
 from tomovox.cell import keep_config
 from tomovox.cli import main
+from tomovox.configuration import instantiate
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.phantom import write_phantom
 from tomovox.data.prompts import Template
 from tomovox.experiment import ExperimentRun
+from tomovox.models.checkpoint import save_trained
 from tomovox.models.language import LanguageConfig
 from tomovox.models.m3d_lamed import M3DLaMed
 from tomovox.models.med2e3 import Med2E3
@@ -106,6 +110,7 @@ def test_a_number_at_a_time_leaves_the_same_file(whole, tmp_path, root, monkeypa
 def scoring_run(folder: Path, root: Path, precision: str) -> Path:
     """Write an untrained RUN whose config trains in a precision and scores choices."""
     seed_everything(0, verbose=False)
+    folder.mkdir(exist_ok=True)
     run = run_of(folder / precision, root, "M3DLaMed")
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     config["trainer"]["precision"] = precision
@@ -122,6 +127,28 @@ def predicted(run: Path, *arguments: str) -> bytes:
 def test_a_run_trained_in_half_precision_is_answered_in_float32(tmp_path, root):
     half, full = (scoring_run(tmp_path, root, p) for p in ("bf16-mixed", "32-true"))
     assert predicted(half) == predicted(full)
+
+
+def test_a_language_model_kept_in_half_precision_is_answered_in_float32(tmp_path, root):
+    sizes = {**LANGUAGE["architecture"], "vocab_size": 2000}
+    seed_everything(0, verbose=False)
+    LlamaForCausalLM(LlamaConfig(**sizes)).save_pretrained(tmp_path / "llama")
+    said, kept = {}, {}
+    for dtype in ("bfloat16", "float32"):
+        run = scoring_run(tmp_path / dtype, root, "32-true")
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        named = {"name": str(tmp_path / "llama"), "dtype": dtype}
+        config["model"]["init_args"] |= {"language": named, "stage": "instruct"}
+        (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        del config["fit"]
+        model = instantiate(config, "run").model
+        model.configure_model()
+        kept = kept or {k: v.float() for k, v in model.state_dict().items()}
+        model.load_state_dict(kept)
+        assert model.language.dtype == getattr(torch, dtype)
+        save_trained(model, run / "model.safetensors")
+        said[dtype] = predicted(run)
+    assert said["bfloat16"] == said["float32"] and b"choice_logprobs" in said["float32"]
 
 
 def test_what_is_asked_for_is_kept_in_the_run_and_not_mixed(tmp_path, root, capsys):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import LightningModule, Trainer, seed_everything
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import Dataset
 
@@ -134,6 +135,28 @@ def test_neither_gathered_gradients_nor_workers_change_what_comes_out(tmp_path, 
     weights = trained(tmp_path / "whole.ckpt", minutes=1e9, **changes)[0]
     trained(tmp_path / "a.ckpt", 5, **changes)
     assert same(weights, trained(tmp_path / "a.ckpt", **changes)[0])
+
+
+class FolderIO(TorchCheckpointIO):
+    """Writes a checkpoint as the strategies do whose devices each write their share: a folder."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None):
+        Path(path).mkdir()
+        super().save_checkpoint(checkpoint, Path(path) / "meta.pt", storage_options)
+
+    def load_checkpoint(self, path, map_location=None, weights_only=None):
+        return super().load_checkpoint(Path(path) / "meta.pt", map_location, weights_only)
+
+
+def test_a_checkpoint_that_is_a_folder_continues_and_leaves_nothing(tmp_path):
+    weights = trained(tmp_path / "whole.ckpt", minutes=1e9)[0]
+    for cut in (3, 5):
+        trained(tmp_path / "a.ckpt", cut, plugins=[FolderIO()])
+    assert [p.name for p in tmp_path.iterdir()] == ["a.ckpt"] and (tmp_path / "a.ckpt").is_dir()
+    rest = trained(tmp_path / "a.ckpt", plugins=[FolderIO()])
+    assert same(weights, rest[0]) and len(rest[2]) < 2 * STEPS
+    forget_cuts(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_seconds_of_before_the_cut_are_counted(tmp_path):

@@ -34,6 +34,7 @@ def ask(
     if not question.strip():
         raise TomovoxError("the question is empty; ask something")
     model, data = load_run(run)
+    model.float()  # as it is when the run is predicted
     data.vocabulary()
     voxels = torch.from_numpy(read_image(volume, window, model.volume_shape))
     record = Record("ask", Task.VQA_OPEN, "ask", "ask", (volume.name,), question, "")

@@ -170,7 +170,7 @@ def hide_slices(
         missing = [w for w in ways if any(looked.id not in found[w] for looked in asked)]
         if missing:
             if model is None:
-                model = load_run(looking.run)[0]
+                model = load_run(looking.run)[0].float()
             with threads_of(looking.run):
                 probe = _probe(model, looking, asked)
                 made = {w: trials(partial(_ask, probe, w), asked) for w in missing}

@@ -58,7 +58,7 @@ class _Seen(NamedTuple):
 
 def look_elsewhere(looking: Looking, cases: int, progress: Progress) -> Elsewhere:
     """Return what scores become for all questions about up to so many cases."""
-    model, _ = load_run(looking.run)
+    model = load_run(looking.run)[0].float()
     volumes = looking.volumes(cases)
     donors = swapped_questions(looking.attended)
     found = Elsewhere()

@@ -10,9 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from lightning.pytorch.callbacks import Callback
 
 from tomovox.answering import ANSWERING, BY_DEFAULT, Answering
 from tomovox.configuration import (
@@ -34,10 +32,12 @@ from tomovox.predict import answer_all, list_left_out
 from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.ranks import do_together
 from tomovox.schema import PREDICTIONS, TomovoxError
-from tomovox.training import Checkpoints, fit, forget_cuts
+from tomovox.training import Checkpoints, Tally, fit, forget_cuts
 
 OWN_PROCESSES = "lightning.pytorch.plugins.environments.LightningEnvironment"
 """What keeps Lightning from waiting for a scheduler to start its processes: `do_together` does."""
+KEEP_WEIGHTS = ("32-true", "bf16-mixed", "16-mixed")
+"""Precisions that leave weights as they were built; others convert all, frozen parts too."""
 HERE, ABOVE = "${run}/", "${experiment}/"
 """How config.yaml writes the run's own folder and the experiment's, so that both may be moved."""
 
@@ -140,7 +140,10 @@ def trained(cell: Cell) -> TomovoxCLI:
         elif not found:
             train(cell, cli, stage)
             save_trained(cli.model, target)
-        if last and (found or devices > 1):
+            if last and cli.trainer.precision not in KEEP_WEIGHTS:
+                cli = build(cell, stage, done)
+                cli.model.configure_model()
+        if last:
             load_trained(cli.model, target)
         forget_cuts(cell.folder)
         done = target
@@ -184,32 +187,6 @@ def train_together(work: SharedStage) -> None:
         )
     train(work.cell, cli, work.stage)
     save_trained(cli.model, work.target)
-
-
-class Tally(Callback):
-    """Counts the samples that this process trains on, a question or pair each time it is seen."""
-
-    def __init__(self) -> None:
-        self.samples = 0
-
-    def on_train_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Add the questions or pairs of a batch."""
-        self.samples += len(batch.records)
-
-    def of_all(self, trainer: Any) -> int:
-        """Return the sum over all processes, which must all ask for it."""
-        mine = torch.tensor(self.samples, device=trainer.strategy.root_device)
-        return int(trainer.strategy.reduce(mine, reduce_op="sum"))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the count, for a training that is cut."""
-        return {"samples": self.samples}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the count of before the cut."""
-        self.samples = state_dict["samples"]
 
 
 def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:

@@ -1,6 +1,7 @@
 """How does YAML become a model, its data and a trainer? One typed schema for every verb."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tomovox.data.datamodule import M3DDataModule
-from tomovox.data.report_pairs import ReportPairs
+from tomovox.data.report_pairs import PairBatch, ReportPairs
 from tomovox.models.base import VolumeLM
+from tomovox.models.clip_training import ClipTraining
 from tomovox.parsed import yaml_of
 from tomovox.progress import quiet_libraries
 from tomovox.ranks import check_world_size
-from tomovox.schema import TomovoxError, Vocabulary
+from tomovox.schema import Batch, TomovoxError, Vocabulary
 
 Config = dict[str, Any]
 
@@ -58,7 +60,24 @@ class TomovoxCLI(LightningCLI):
         # The number of processes is known when they have started, and before anything is written.
         check = LambdaCallback(setup=lambda trainer, _, stage: check_world_size(trainer))
         trainer.callbacks.insert(0, check)  # type: ignore[attr-defined]
+        convert_tensors_alone(trainer)
         return trainer
+
+
+def convert_tensors_alone(trainer: Trainer) -> None:
+    """Let the trainer's precision convert the tensors of a batch: it refuses frozen records.
+
+    Half and double precision convert what a model reads, and DeepSpeed does in every precision.
+    """
+    plugin = trainer.precision_plugin
+    convert = plugin.convert_input
+
+    def converted(data: Any) -> Any:
+        if not isinstance(data, Batch | PairBatch):
+            return convert(data)
+        return replace(convert(replace(data, records=[])), records=data.records)
+
+    plugin.convert_input = converted  # type: ignore[method-assign]
 
 
 def _vocabulary_of(data: M3DDataModule | ReportPairs) -> Vocabulary:
@@ -84,11 +103,12 @@ def cli_arguments(data_by_class: bool = False) -> Config:
 def instantiate(config: Config, place: str) -> TomovoxCLI:
     """Return the cli with `.model`, `.datamodule` and `.trainer` of a config.
 
-    Raises TomovoxError naming `place` when a key is unknown or a value has the wrong type.
+    Raises TomovoxError naming `place` when a key is unknown, a value has the wrong type, or the
+    model reads other data than these.
     """
     quiet_libraries()  # again: importing Lightning set its own levels
     try:
-        return TomovoxCLI(
+        cli = TomovoxCLI(
             **cli_arguments(names_data_class(config)),
             args=config,
             run=False,
@@ -96,6 +116,14 @@ def instantiate(config: Config, place: str) -> TomovoxCLI:
         )
     except ArgumentError as error:
         raise TomovoxError(f"{place}: {one_line(str(error))}") from None
+    pairs = ((VolumeLM, M3DDataModule), (ClipTraining, ReportPairs))
+    if not any(isinstance(cli.model, m) and isinstance(cli.datamodule, d) for m, d in pairs):
+        given = f"{type(cli.model).__name__} does not read {type(cli.datamodule).__name__}"
+        raise TomovoxError(
+            f"{place}: {given}; give ClipTraining with data of class ReportPairs, or a VolumeLM "
+            f"whose data name no class"
+        )
+    return cli
 
 
 def one_line(message: str, limit: int = 500) -> str:

@@ -4,6 +4,7 @@ Lines that are added one by one may be torn: the torn one is cut off and counted
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,16 +19,17 @@ from tomovox.schema import TomovoxError
 def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
     """Yield a temporary file to write, which becomes `path` when that is done; else nothing does.
 
-    Raises TomovoxError with the remedy when the disk is full or the place cannot be written.
+    A folder that is made there becomes `path` too, in the place of an older folder: between the two
+    renames that this takes there is none. Raises TomovoxError with the remedy when the disk is full
+    or the place cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        _flush(temporary)
         reached("before", path)
-        temporary.replace(path)
+        _put(temporary, path)
         reached("after", path)
     except OSError as error:
         raise TomovoxError(
@@ -35,7 +37,32 @@ def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
         ) from None
     finally:
         with suppress(OSError):
-            temporary.unlink()
+            _remove(temporary)
+
+
+def _flush(place: Path) -> None:
+    """Let a file, or a folder with all that it holds, be on the disk before it gets its name."""
+    for each in (*place.rglob("*"), place):  # of a file, itself
+        opened = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename to `path`; a folder there gives way to a folder alone, and is removed afterwards."""
+    if not (temporary.is_dir() and path.is_dir()):
+        temporary.replace(path)
+        return
+    aside = temporary.with_name(f"{temporary.name}.old")
+    path.rename(aside)
+    temporary.rename(path)
+    shutil.rmtree(aside)
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
 def write_atomically(path: Path, data: str | bytes, remedy: str = "mend it") -> None:

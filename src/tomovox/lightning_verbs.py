@@ -156,8 +156,13 @@ def folder_of(trainer: Trainer) -> Path:
 
 
 def keep_config(folder: Path, template: Template) -> None:
-    """Make of Lightning's config.yaml in the folder what a RUN needs, with a tokenizer."""
+    """Make of Lightning's config.yaml in the folder what a RUN needs, with a tokenizer.
+
+    It names the CPU threads of this process: with another number, on another machine, a prediction
+    would go on in other last digits.
+    """
     config = {k: v for k, v in read_yaml(folder / CONFIG).items() if k in RUN_KEYS}
+    config["threads"] = torch.get_num_threads()
     if template.tokenizer is None:
         save_tokenizer(template.text_tokenizer, folder / TOKENIZER)
         named = {"template": {"init_args": {"tokenizer": f"{HERE}{TOKENIZER}"}}}

@@ -116,6 +116,8 @@ def answer_all(
 def answer(work: Work) -> None:
     """Answer what one process has to, on its device, line by line into its own files."""
     model = work.load()
+    if work.answering.precision == "32-true":
+        model.float()  # what was read, or trained, in half precision
     template = work.datamodule.template
     work.datamodule.skip(work.skipped)
     if work.datamodule.choice_likelihood:
@@ -217,13 +219,13 @@ def keep_masks(folder: Path, answers: Sequence[Prediction], said: Generated, bat
     """
     if said.mask_logits is None or batch.masks is None or batch.mask_rows is None:
         return
-    for logits, true, row in zip(said.mask_logits, batch.masks, batch.mask_rows, strict=True):
-        answer, p = answers[int(row)], logits.float().sigmoid()
+    for logits, there, row in zip(said.mask_logits, batch.masks, batch.mask_rows, strict=True):
+        answer, p, true = answers[int(row)], logits.float().sigmoid(), there.cpu()
         sums = (p.sum(), true.sum(), p[true].sum())
         answer.soft = tuple(round(float(s), 4) for s in sums)
         answer.mask = mask_name(answer.id)
-        drawn = (p > 0.5)[0].cpu().numpy()
-        write_mask_file(folder / answer.mask, drawn, true[0].cpu().numpy())
+        drawn = (p > 0.5)[0].numpy()
+        write_mask_file(folder / answer.mask, drawn, true[0].numpy())
 
 
 def mask_name(record: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from tomovox.cell import OWN_PROCESSES, Cell, Tally
+from tomovox.answering import full_float32
+from tomovox.cell import OWN_PROCESSES, Cell
 from tomovox.configuration import Config, TomovoxCLI, instantiate, merged
 from tomovox.data.report_pairs import PairBatch, ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
@@ -23,7 +24,7 @@ from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.progress import PLAIN_TRAINER, say
 from tomovox.ranks import do_together
 from tomovox.schema import PREDICTIONS, Prediction, to_line
-from tomovox.training import Checkpoints, fit, forget_cuts
+from tomovox.training import Checkpoints, Tally, fit, forget_cuts
 
 TOKENIZER = "tokenizer"
 
@@ -32,13 +33,11 @@ def make_retrieval(cell: Cell) -> None:
     """Train the dual encoder of a cell if its weights are missing, and embed the test pairs."""
     cli = _built(cell)
     weights, devices = cell.folder / WEIGHTS_FILE, cli.trainer.num_devices
-    found = weights.is_file()
-    if not found and devices > 1:
+    if not weights.is_file() and devices > 1:
         do_together(_train_together, cell, devices, cell.name)
-    elif not found:
+    elif not weights.is_file():
         _train(cell, cli)
-    if found or devices > 1:
-        _load(cli.model, weights)
+    _load(cli.model, weights)  # just trained, too: a precision may have left other numbers
     forget_cuts(cell.folder)
     embed_pairs(cell.folder, cell.name, cli.model, cli.datamodule)
 
@@ -93,14 +92,14 @@ def _load(model: ClipTraining, weights: Path) -> None:
 
 
 def embed_pairs(folder: Path, name: str, model: ClipTraining, data: ReportPairs) -> None:
-    """Write a prediction per test pair: the vectors of its volume and of its report."""
+    """Write a prediction per test pair: the vectors of its volume and of its report, in float32."""
     data.setup("predict")
-    model.eval()
+    model.float().eval()
     lines: dict[str, str] = {}
     for batch in data.predict_dataloader():
         assert isinstance(batch, PairBatch)
         moved = data.transfer_batch_to_device(batch, model.device, 0)
-        with torch.no_grad():
+        with torch.no_grad(), full_float32():
             vectors = zip(*model.predict_step(moved), strict=True)
         for record, (volume, report) in zip(batch.records, vectors, strict=True):
             said = Prediction.of(record, "")

@@ -7,7 +7,6 @@ vision3d, vision2d, mask_head.
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,11 +142,8 @@ class StagePlan:
         chosen = {k: data[k] for k in ("tasks", "train_split", "prompts") if data.get(k)}
         folder = self.folder / f"tokenizer-{key_of([self.data_key(root, data), chosen])}"
         if not folder.is_dir():
-            temporary = folder.with_name(f".{folder.name}.tmp")
-            shutil.rmtree(temporary, ignore_errors=True)
             datamodule = M3DDataModule(str(root), Template(), **chosen)
-            save_tokenizer(build_word_tokenizer(datamodule.train_texts()), temporary)
-            temporary.rename(folder)
+            save_tokenizer(build_word_tokenizer(datamodule.train_texts()), folder)
         return folder
 
     def data_key(self, root: Path, data: Config) -> Any:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LambdaCallback
 
@@ -27,6 +28,8 @@ CHECKPOINTS = "*.ckpt"
 
 class Checkpoints(Callback):
     """Writes `path` every so many minutes, between two steps; `seconds` is the time of training.
+
+    Where several devices share the weights, `path` may be a folder with a file of each.
 
     Not at the end of an epoch, where Lightning would train a batch too many on its return, but one
     step later. Time only decides how much is done again, never what comes out.
@@ -69,6 +72,32 @@ class Checkpoints(Callback):
             trainer.save_checkpoint(temporary)
 
 
+class Tally(Callback):
+    """Counts the samples that this process trains on, a question or pair each time it is seen."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the questions or pairs of a batch."""
+        self.samples += len(batch.records)
+
+    def of_all(self, trainer: Any) -> int:
+        """Return the sum over all processes, which must all ask for it."""
+        mine = torch.tensor(self.samples, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(mine, reduce_op="sum"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the count, for a training that is cut."""
+        return {"samples": self.samples}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the count of before the cut."""
+        self.samples = state_dict["samples"]
+
+
 def fit(
     trainer: Trainer,
     module: LightningModule,
@@ -86,7 +115,7 @@ def fit(
         lines = LambdaCallback(on_train_batch_end=partial(say_step, name))
         trainer.callbacks.append(lines)  # type: ignore[attr-defined]
     trainer.callbacks.append(checkpoints)  # type: ignore[attr-defined]
-    cut = checkpoints.path if checkpoints.path.is_file() else None
+    cut = checkpoints.path if checkpoints.path.exists() else None
     if cut:
         say(f"{name}: goes on where it was cut")
     with ends_by_hand(trainer):

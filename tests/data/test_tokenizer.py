@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tomovox.data.tokenizer import build_word_tokenizer, load_tokenizer, save_tokenizer
@@ -95,6 +97,28 @@ def test_a_saved_tokenizer_reads_and_writes_the_same(tmp_path):
     for text in TEXTS:
         assert loaded(text).input_ids == built(text).input_ids
         assert round_trip(loaded, text) == round_trip(built, text)
+
+
+def test_a_tokenizer_that_is_cut_leaves_no_folder_to_trust(tmp_path, monkeypatch):
+    built, places = build_word_tokenizer(TEXTS), []
+
+    def cut(folder):
+        places.append(Path(folder))
+        Path(folder).mkdir()
+        (Path(folder) / "tokenizer.json").write_text("{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(built, "save_pretrained", cut)
+    with pytest.raises(KeyboardInterrupt):
+        save_tokenizer(built, tmp_path / "words")
+    assert not list(tmp_path.iterdir())
+    assert places[0].match(".*.tmp*")  # what a kill leaves is swept
+
+
+def test_a_tokenizer_joins_what_its_folder_holds(tmp_path):
+    (tmp_path / "model.safetensors").write_text("weights")
+    save_tokenizer(build_word_tokenizer(TEXTS), tmp_path)
+    assert {"model.safetensors", "tokenizer.json"} <= {p.name for p in tmp_path.iterdir()}
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -1,17 +1,20 @@
-"""One process of two trainings, under DDP and FSDP2: python distributed_rank.py RANK FOLDER.
+"""One process of three trainings, under DDP and FSDP2: python distributed_rank.py RANK FOLDER.
 
 Each takes two steps on two questions, which two ranks divide and one process takes as one batch. It
 leaves FOLDER/STRATEGY/trained.safetensors and lightning.ckpt, and in RANK.txt how many numbers of
-the weights this rank held.
+the weights this rank held. The third is FSDP2 again, cut after a step, with a checkpoint that is a
+folder to which each rank writes its share, and continued: FOLDER/shards/trained.safetensors.
 """
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
 from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from tiny_models import batch_of, language, make, vision2d, vision3d, volumes
@@ -20,8 +23,9 @@ from torch.utils.data import DataLoader
 from tomovox.data.dataset import move_batch
 from tomovox.models.base import OptimizerConfig, VolumeLM
 from tomovox.models.checkpoint import save_trained
-from tomovox.progress import quiet_libraries
+from tomovox.progress import PLAIN_TRAINER, quiet_libraries
 from tomovox.schema import Batch
+from tomovox.training import Checkpoints, fit
 
 RANKS, STEPS = 2, 2
 STRATEGIES = ("ddp", "fsdp2")
@@ -97,11 +101,49 @@ def train(name: str, rank: int, ranks: int, folder: Path) -> None:
     (folder / f"{rank}.txt").write_text(str(held), encoding="utf-8")
 
 
+class Cut(Exception):
+    """What ends a training in the middle."""
+
+
+class CutAt(Callback):
+    """Cuts a training before a step."""
+
+    def __init__(self, step: int | None):
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise Cut
+
+
+def train_twice(rank: int, folder: Path) -> None:
+    """Train in shares, cut after a step and continued from what the ranks left."""
+    for cut in (1, None):
+        model = untrained()
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=RANKS,
+            strategy=ModelParallelStrategy(data_parallel_size=RANKS, tensor_parallel_size=1),
+            max_steps=STEPS,
+            max_epochs=-1,
+            gradient_clip_val=1.0,
+            use_distributed_sampler=False,
+            **{**PLAIN_TRAINER, "enable_progress_bar": False},
+            plugins=[LightningEnvironment()],
+            callbacks=[CutAt(cut)],
+        )
+        kept = Checkpoints(folder / "cut.ckpt", 0.0)
+        with suppress(Cut):
+            fit(trainer, model, "shards", False, kept, datamodule=Given([rank]))
+    save_trained(model, folder / "trained.safetensors")
+
+
 def main(rank: int, folder: Path) -> None:
     quiet_libraries()
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     for name in STRATEGIES:
         train(name, rank, RANKS, folder / name)
+    train_twice(rank, folder / "shards")
     dist.barrier()  # a rank that leaves first would close the connection under the other
     dist.destroy_process_group()
 

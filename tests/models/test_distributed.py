@@ -31,7 +31,7 @@ def free_port() -> int:
 def left(tmp_path_factory) -> Path:
     """The folder with what one process left, and two under each strategy."""
     folder = tmp_path_factory.mktemp("trained")
-    for name in ("one", *STRATEGIES):
+    for name in ("one", *STRATEGIES, "shards"):
         (folder / name).mkdir()
     environment = os.environ | {
         **{"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"},
@@ -68,6 +68,15 @@ def weights(left: Path, name: str) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_two_processes_train_the_weights_of_one(left, name):
     torch.testing.assert_close(weights(left, name), weights(left, "one"), **NEAR)
+
+
+def test_two_processes_that_were_cut_go_on_from_the_shares_that_each_wrote(left):
+    assert {p.name for p in (left / "shards" / "cut.ckpt").iterdir()} > {"meta.pt", "__1_0.distcp"}
+    assert sorted(p.name for p in (left / "shards").iterdir()) == [
+        "cut.ckpt",
+        "trained.safetensors",
+    ]
+    torch.testing.assert_close(weights(left, "shards"), weights(left, "fsdp2"), atol=0, rtol=0)
 
 
 def test_training_moved_the_weights_by_far_more_than_the_processes_differ(left):

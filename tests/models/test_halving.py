@@ -61,6 +61,34 @@ def test_masks_are_drawn_in_the_order_of_the_batch(monkeypatch):
     assert bool(whole.isfinite().any())
 
 
+def drawn(monkeypatch, failures: int) -> torch.Tensor | None:
+    """Return masks drawn on a device that has no room for the first so many of them."""
+    model, left = drawer(), [failures]
+    batch = replace(seven(), masks=torch.ones(2, 1, 8, 16, 16).bool(), mask_rows=torch.arange(2))
+    model.language.vocabulary = replace(DRAWS, seg=int(model.predict_step(batch).ids[0, 0]))
+    decode = model.seg_module.decode
+
+    def short(*given):
+        if left[0]:
+            left[0] -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return decode(*given)
+
+    monkeypatch.setattr(model.seg_module, "decode", short)
+    return model.predict_step(batch).mask_logits
+
+
+def test_masks_are_drawn_once_more_where_memory_ran_out(monkeypatch):
+    with monkeypatch.context() as roomy:
+        whole = drawn(roomy, 0)
+    assert bool(whole.isfinite().any()) and torch.equal(drawn(monkeypatch, 1), whole)
+
+
+def test_no_memory_for_a_mask_alone_is_one_line(monkeypatch):
+    with pytest.raises(TomovoxError, match=r"^case c \(v\): no memory for a mask on this device"):
+        drawn(monkeypatch, 2)
+
+
 def test_a_part_keeps_the_padding_and_the_studies_of_its_batch():
     batch = seven()
     part = rows_of(batch, slice(4, 6))

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tomovox.files import whole_file
 from tomovox.packaged import reading_files, resolve_source
 from tomovox.schema import LETTERS, TomovoxError
 
@@ -86,8 +87,15 @@ def load_tokenizer(name_or_folder: str) -> PreTrainedTokenizerBase:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a tokenizer to a folder that `load_tokenizer` reads."""
-    tokenizer.save_pretrained(str(folder))
+    """Write a tokenizer to a folder that `load_tokenizer` reads.
+
+    A folder that is not there comes about whole, or not at all: what finds it may trust it.
+    """
+    if folder.is_dir():  # beside weights, or of a training that is done anew
+        tokenizer.save_pretrained(str(folder))
+        return
+    with whole_file(folder) as temporary:
+        tokenizer.save_pretrained(str(temporary))
 
 
 def _word_level(vocabulary: dict[str, int], draws: bool) -> Tokenizer:

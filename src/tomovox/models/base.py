@@ -16,7 +16,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from tomovox.models.checkpoint import check_checkpoint, kept_state, load_initial
+from tomovox.models.checkpoint import check_checkpoint, gathered_state, kept_state, load_initial
 from tomovox.models.drawing import draw, mask_loss
 from tomovox.models.halving import AtOnce, Said, with_memory
 from tomovox.models.language import LanguageConfig
@@ -253,6 +253,7 @@ class VolumeLM(LightningModule):
         percept = with_memory(lambda: self._perceive(batch.studies), batch, "its volumes")
         pad, masks = self.language.vocabulary.pad, None
         said = self.at_once.answer(batch, lambda part: self._say(percept, part), pad)
+        del percept  # what draws a mask may need its memory
         if self.mask_head_config is not None:
             parts = self.seg_module, self.seg_projector
             masks = with_memory(lambda: draw(*parts, batch, said.spoken), batch, "a mask")
@@ -298,10 +299,7 @@ class VolumeLM(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out the frozen parts that their source gives back."""
-        kept = kept_state(self).keys()
-        # What Lightning gathered: under FSDP2 the whole tensors, and none but in the first process.
-        state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {key: state[key] for key in state if key in kept}
+        checkpoint["state_dict"] = gathered_state(self, checkpoint["state_dict"])
         checkpoint["tomovox"] = {"system": system_of(self), "sources": dict(self.sources)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

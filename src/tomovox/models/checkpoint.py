@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from tomovox.models.released import load_released
 from tomovox.models.sharding import first_process, system_of, wait_for_all, whole
@@ -26,6 +27,18 @@ def kept_state(model: Any) -> dict[str, Tensor]:
         for name, tensor in untied_state(model).items()
         if name in trainable or name.split(".")[0] not in model.sources
     }
+
+
+def gathered_state(model: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return of what Lightning gathered for a checkpoint the state to keep.
+
+    Under FSDP2 these are whole tensors, and none but in the first process; where each device writes
+    its share (save_distributed_checkpoint), all are kept, since all are asked for again.
+    """
+    if any(isinstance(tensor, DTensor) for tensor in state.values()):
+        return state
+    kept = kept_state(model).keys()
+    return {key: state[key] for key in state if key in kept}
 
 
 def check_checkpoint(model: Any, state: dict[str, Tensor], system: str, place: str) -> None:

@@ -54,16 +54,16 @@ def draw(
     """Return mask logits of the questions that have a target; -inf where no [SEG] was said.
 
     None when no question of the batch has one. Every mask is drawn alone, so that its digits do not
-    hang on the others and memory holds the work of one.
+    hang on the others, and then waits in main memory: the device holds the work of one.
     """
     if batch.masks is None or batch.mask_rows is None:
         return None
-    logits = torch.full(batch.masks.shape, -torch.inf, device=batch.masks.device)
+    logits = torch.full(batch.masks.shape, -torch.inf)
     dtype = next(projector.parameters()).dtype
     draws, asks = spoken.draws[batch.mask_rows], batch.questions.study[batch.mask_rows]
     for study in asks[draws].unique():
         embedding = _embedded(head, batch, study[None])
-        for mask in (draws & (asks == study)).nonzero().flatten():
+        for mask in (draws & (asks == study)).nonzero().flatten().tolist():
             prompt = spoken.prompt[batch.mask_rows[mask]][None].to(dtype)
             logits[mask] = head.decode(embedding, projector(prompt))[0]
     return logits

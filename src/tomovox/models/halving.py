@@ -88,13 +88,19 @@ def _even(count: int, most: int | None) -> int:
 
 
 def with_memory(call: Callable[[], T], batch: Batch, what: str) -> T:
-    """Return what `call` gives; TomovoxError when there is no memory for `what` of a batch."""
-    try:
-        return call()
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise _no_memory(batch, what) from None
+    """Return what `call` gives; TomovoxError when there is no memory for `what` of a batch.
+
+    It is called a second time once the memory that earlier work holds in cycles and in the device's
+    cache is let go.
+    """
+    for _ in range(2):
+        try:
+            return call()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        _let_go()
+    raise _no_memory(batch, what)
 
 
 def _no_memory(batch: Batch, what: str) -> TomovoxError:
@@ -111,11 +117,15 @@ def if_memory_allows(call: Callable[[], T]) -> T | None:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-    # Here the traceback is gone, and with it the frames that hold tensors, but for cycles.
-    gc.collect()
+    _let_go()
+    return None
+
+
+def _let_go() -> None:
+    """Free what a call that failed held: its traceback, which held the frames, is gone by now."""
+    gc.collect()  # frames in cycles
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return None
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

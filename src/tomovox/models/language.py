@@ -129,8 +129,13 @@ class Language(nn.Module):
         # transformers declares too little of what its causal language models share.
         self.model: Any = model
         self.vocabulary = vocabulary
-        layers = [p for n, p in model.named_parameters() if "lora_" not in n and ".layers." in n]
-        self.dtype = layers[0].dtype if layers else torch.float32
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers that the layers read, adapters aside; a precision may change it."""
+        named = self.model.named_parameters()
+        layers = (p.dtype for n, p in named if "lora_" not in n and ".layers." in n)
+        return next(layers, torch.float32)
 
     @property
     def width(self) -> int:
