@@ -43,6 +43,8 @@ EARLIER = "earlier"
 
 def make_stage(job: StageJob) -> None:
     """Train one shared stage and write its weights and stage.json (last losses, seconds)."""
+    if job.done:  # by a task that a cluster had put back into its queue
+        return
     start = time.perf_counter()
     say(f"shared stage {job.name}: {job.stage.max_steps} steps")
     if isinstance(job.stage, LanguageStage):
