@@ -82,6 +82,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+RUN_EXAMPLES = """\
+examples:
+  tomovox run experiments/quickstart.yaml
+  tomovox run experiments/own.yaml --output runs/second
+  tomovox run experiments/own.yaml --executor slurm      its jobs as SLURM arrays (tomovox[slurm])
+"""
+
+PREDICT_EXAMPLES = """\
+examples:
+  tomovox predict lightning_logs/version_0               the folder that fit names at its end
+  tomovox predict RUN --devices 4                        a process per device, the same answers
+  tomovox predict RUN --batch 16 --precision bf16-mixed  in less memory
+"""
+
+
 class OneLineParser(argparse.ArgumentParser):
     """A parser, and parsers of verbs, whose complaint is one line like every other."""
 
@@ -127,6 +142,8 @@ def _add_run(verbs: Verbs) -> None:
         "run",
         help="fit, predict, score and compare all models of an experiment file",
         description="Do what is missing of an experiment, print its table. A cut run is continued.",
+        epilog=RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", type=Path, metavar="FILE.yaml")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: runs/<file stem>")
@@ -145,6 +162,8 @@ def _add_predict(verbs: Verbs) -> None:
         help="answer the test split with the model of a RUN folder",
         description="Write RUN/predictions.jsonl, as `tomovox score` reads it. A cut call is "
         "continued.",
+        epilog=PREDICT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument(

@@ -197,11 +197,11 @@ def predict_run(
         data |= {"test_split": split, "splits": None}
     change: Config = {"data": data}
     load = partial(load_model, folder, change)
-    config = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    datamodule = load_data(folder, change)
+    config = read_yaml(folder / CONFIG)
     arguments = {**(config.get("trainer") or {}), "devices": devices}
 
     def answer(_: None) -> None:
-        datamodule = load_data(folder, change)
         way = keep_answering(folder, config, given or {})
         answer_all(folder, None, datamodule, arguments, str(folder), load, way)
 
