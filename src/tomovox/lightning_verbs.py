@@ -192,6 +192,7 @@ def predict_run(
     Raises TomovoxError when the folder holds no run, or answers to other records or given in
     another way, or SLURM may work at its experiment.
     """
+    refuse_beside_slurm(folder.resolve().parent / FOLDER)  # whose process is gone; else it holds
     data: Config = {} if root is None else {"root": str(root)}
     if split is not None:
         data |= {"test_split": split, "splits": None}
@@ -206,7 +207,6 @@ def predict_run(
         answer_all(folder, None, datamodule, arguments, str(folder), load, way)
 
     with only_process(folder_to_hold(folder)):
-        refuse_beside_slurm(folder.resolve().parent / FOLDER)
         with_threads(config.get("threads") or torch.get_num_threads(), answer, None)
     say(f"predictions: {folder / PREDICTIONS}; tomovox score {folder}")
 
