@@ -105,14 +105,16 @@ def watched(run: Path, seconds: float = 0.25) -> tuple[list[Sample], int]:
     Raises RuntimeError when the command fails.
     """
     samples: list[Sample] = []
-    lines = place = 0
+    lines = place = first = 0
     with (run.parent / "log").open("wb") as log:
         process = subprocess.Popen(command("predict", run), stdout=log, stderr=log)
         while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             if (run / PARTIAL).is_file():
                 with (run / PARTIAL).open("rb") as stream:
+                    number = os.fstat(stream.fileno()).st_ino
+                    first = first or number
                     stream.seek(place)
-                    new = stream.read()
+                    new = stream.read() if number == first else b""  # else all lines, sorted
                 if new:
                     lines, place = lines + new.count(b"\n"), place + len(new)
                     samples.append(Sample(lines, resident_of(process.pid)))

@@ -55,17 +55,17 @@ def test_a_run_killed_at_a_random_moment_ends_as_the_uncut_one(uncut, tmp_path, 
 
 
 def test_a_run_that_is_stopped_by_ctrl_c_says_how_to_go_on_and_does(uncut, tmp_path):
-    path, whole, seconds = uncut
-    draws, output, code = random.Random(7), tmp_path / "0", 0
-    while code == 0:  # it had ended before
-        output = tmp_path / str(draws.random())
-        process = start(path, output)
-        process.join(draws.uniform(0.3, 0.8) * seconds)
-        os.kill(process.pid, signal.SIGINT)
-        process.join()
-        code = process.exitcode
-    assert code == 130
-    assert "stopped; the same command continues" in (output / "log").read_text(encoding="utf-8")
+    path, whole, _ = uncut
+    output = tmp_path / "run"
+    process = start(path, output)
+    log = output / "log"
+    while not log.is_file() or "shared stage vision3d" not in log.read_text(encoding="utf-8"):
+        process.join(0.01)
+        assert process.is_alive()
+    os.kill(process.pid, signal.SIGINT)  # the rows are still to be made
+    process.join()
+    assert process.exitcode == 130
+    assert "stopped; the same command continues" in log.read_text(encoding="utf-8")
     finished(path, output)
     assert differing(whole, output) == []
 
