@@ -37,7 +37,7 @@ def whole_file(path: Path, remedy: str = "mend it") -> Iterator[Path]:
         ) from None
     finally:
         with suppress(OSError):
-            _remove(temporary)
+            remove(temporary)
 
 
 def _flush(place: Path) -> None:
@@ -61,7 +61,8 @@ def _put(temporary: Path, path: Path) -> None:
     shutil.rmtree(aside)
 
 
-def _remove(place: Path) -> None:
+def remove(place: Path) -> None:
+    """Remove a file, or a folder with all that it holds."""
     shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 

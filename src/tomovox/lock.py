@@ -9,15 +9,34 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TextIO
 
+from tomovox.files import remove
 from tomovox.schema import TomovoxError
 
 LOCK = ".lock"
 """The locked file of a folder: number and host of the process that held it last."""
+
+
+def locked(stream: TextIO, wait: bool = False) -> bool:
+    """Lock an open file until it is closed; return False when another process has it.
+
+    With `wait` that one's end is waited for. Raises TomovoxError where files cannot be locked.
+    """
+    import fcntl  # the systems without it have no such lock
+
+    try:
+        fcntl.lockf(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise TomovoxError(
+            f"{stream.name}: cannot be locked ({error.strerror}); use a file system that has locks"
+        ) from None
+    return True
 
 
 @contextmanager
@@ -28,8 +47,6 @@ def only_process(folder: Path) -> Iterator[None]:
     forked workers do not inherit it, so none that outlives its parent keeps the folder locked. A
     process must not hold a folder twice: the end of the inner `with` would give it up.
     """
-    import fcntl  # the systems without it have no such lock
-
     path = folder / LOCK
     try:
         stream = path.open("a+", encoding="utf-8")
@@ -38,18 +55,12 @@ def only_process(folder: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror}); give a folder that is there and yours"
         ) from None
     with stream:
-        try:
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locked(stream):
             stream.seek(0)
             holder = stream.read().strip() or "another process"
             raise TomovoxError(
                 f"{folder}: {holder} works here; wait for its end, or use another folder"
-            ) from None
-        except OSError as error:
-            raise TomovoxError(
-                f"{path}: cannot be locked ({error.strerror}); use a file system that has locks"
-            ) from None
+            )
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {platform.node()}\n")
         stream.flush()
@@ -74,4 +85,4 @@ def folder_to_hold(run: Path) -> Path:
 def sweep(folder: Path) -> None:
     """Remove what killed processes were writing; only while the folder is held."""
     for left in folder.rglob(".*.tmp*"):  # SQLite's journal of a temporary file, too
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+        remove(left)

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from tomovox.lock import locked
 from tomovox.parsed import read_object
 from tomovox.progress import Job, say, with_threads
 from tomovox.schema import TomovoxError
@@ -84,23 +85,14 @@ def only_task(folder: Path, key: str) -> Iterator[None]:
     """Hold the job of a key until what is inside ends; wait for another task that holds it.
 
     Such a one is left of a process that was killed as it submitted, or dies slowly on another node.
-    A lock as `lock.only_process` has it, which does not wait. Raises TomovoxError without locks.
+    Raises TomovoxError without locks.
     """
-    import fcntl  # the systems without it have no SLURM
-
     path = folder / HELD / sha256(key.encode()).hexdigest()[:16]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
-        try:
-            try:
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"{Path(key).name}: another task is at it; this one waits for its end")
-                fcntl.lockf(stream, fcntl.LOCK_EX)
-        except OSError as error:
-            raise TomovoxError(
-                f"{path}: cannot be locked ({error.strerror}); use a file system that has locks"
-            ) from None
+        if not locked(stream):
+            say(f"{Path(key).name}: another task is at it; this one waits for its end")
+            locked(stream, wait=True)
         yield
 
 

@@ -6,7 +6,6 @@ random numbers: on one device the continued training gives the weights of an unc
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LambdaCallback
 
-from tomovox.files import whole_file
+from tomovox.files import remove, whole_file
 from tomovox.progress import say, say_step
 from tomovox.schema import TomovoxError
 
@@ -29,10 +28,9 @@ CHECKPOINTS = "*.ckpt"
 class Checkpoints(Callback):
     """Writes `path` every so many minutes, between two steps; `seconds` is the time of training.
 
-    Where several devices share the weights, `path` may be a folder with a file of each.
-
     Not at the end of an epoch, where Lightning would train a batch too many on its return, but one
-    step later. Time only decides how much is done again, never what comes out.
+    step later. Time only decides how much is done again, never what comes out. Where several
+    devices share the weights, `path` may be a folder with a file of each.
     """
 
     def __init__(self, path: Path, minutes: float) -> None:
@@ -131,7 +129,7 @@ def fit(
 def forget_cuts(folder: Path) -> None:
     """Remove what cut trainings left in a folder: its weights are there."""
     for left in folder.glob(CHECKPOINTS):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+        remove(left)
 
 
 @contextmanager
