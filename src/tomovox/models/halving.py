@@ -60,7 +60,7 @@ class AtOnce:
             size = _even(count - start, self.most)
             said = if_memory_allows(partial(answer, rows_of(batch, slice(start, start + size))))
             if said is not None:
-                parts.append(said)
+                parts.append(said[0])
                 start += size
             elif self.halves and size > 1:
                 self.most = (size + 1) // 2
@@ -93,14 +93,10 @@ def with_memory(call: Callable[[], T], batch: Batch, what: str) -> T:
     It is called a second time once the memory that earlier work holds in cycles and in the device's
     cache is let go.
     """
-    for _ in range(2):
-        try:
-            return call()
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        _let_go()
-    raise _no_memory(batch, what)
+    given = if_memory_allows(call) or if_memory_allows(call)
+    if given is None:
+        raise _no_memory(batch, what)
+    return given[0]
 
 
 def _no_memory(batch: Batch, what: str) -> TomovoxError:
@@ -110,22 +106,18 @@ def _no_memory(batch: Batch, what: str) -> TomovoxError:
     )
 
 
-def if_memory_allows(call: Callable[[], T]) -> T | None:
-    """Return what `call` gives; None, with all that it held let go, when memory ran out."""
+def if_memory_allows(call: Callable[[], T]) -> tuple[T] | None:
+    """Return what `call` gives, in a tuple; None, with all that it held let go, without memory."""
     try:
-        return call()
+        return (call(),)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-    _let_go()
-    return None
-
-
-def _let_go() -> None:
-    """Free what a call that failed held: its traceback, which held the frames, is gone by now."""
-    gc.collect()  # frames in cycles
+    # Here the traceback is gone, and with it the frames that hold tensors, but for cycles.
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    return None
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
