@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from measured import commit
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = (
@@ -170,13 +170,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/faults.json")
     given = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
     with tempfile.TemporaryDirectory() as scratch:
         outcome = faults(Path(scratch), given.kills, given.seed)
     equal = sum(not kill["differing"] for kill in outcome["kills"])
-    head = {"commit": commit.stdout.strip(), "seed": given.seed, "equal": equal}
+    head = {"commit": commit(), "seed": given.seed, "equal": equal}
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(head | outcome, indent=1) + "\n", encoding="utf-8")
     print(f"{equal} of {len(outcome['kills'])} killed runs ended as the uncut one")

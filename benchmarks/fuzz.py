@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -27,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 from fuzz_all import TARGETS  # noqa: E402
 from fuzz_target import fuzz  # noqa: E402
 from guarded import Worst  # noqa: E402
+from measured import commit  # noqa: E402
 
 COUNTED, WORST = ("cases", "results", "refusals", "faults"), ("seconds", "mib")
 LIBRARIES = ("tomovox", "hypothesis", "numpy", "torch", "safetensors", "nibabel", "pydicom")
@@ -45,13 +45,6 @@ def tried(cases: int) -> tuple[list[dict], list[str]]:
         rows.append(row | {"seconds": round(worst.seconds, 3), "mib": round(worst.mib)})
         print(f"{row['reader']:32}{row['cases']:6}{counts['refusal']:6} refused", flush=True)
     return rows, faults
-
-
-def commit() -> str:
-    """Return the commit that was tried; -dirty where files were changed since."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return run.stdout.strip() or "unknown"
 
 
 def main() -> int:

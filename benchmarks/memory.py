@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from measured import commit
 
 from tomovox.data.phantom import write_phantom
 from tomovox.predict import PARTIAL
@@ -188,13 +189,10 @@ def main() -> None:
     parser.add_argument("--predictions", type=int, default=20_000)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/memory.json")
     given = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
     with tempfile.TemporaryDirectory() as scratch:
         outcome = memory(Path(scratch), given.predictions)
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"commit": commit.stdout.strip()} | outcome) + "\n"
+    text = json.dumps({"commit": commit()} | outcome) + "\n"
     given.output.write_text(text, encoding="utf-8")
     for name in ("prediction", "scoring", "table"):
         print(f"{name}: {outcome[name]['bytes_per_prediction']:,.0f} bytes per prediction")
