@@ -93,6 +93,12 @@ class Cell:
         return getattr(import_module(module), name)
 
     @property
+    def trainer(self) -> Config:
+        """What the trainers of its stages are told beside its config."""
+        plugins = [{"class_path": OWN_PROCESSES}]
+        return {**PLAIN_TRAINER, "enable_progress_bar": not self.quiet, "plugins": plugins}
+
+    @property
     def done(self) -> bool:
         """Whether every record is answered."""
         return (self.folder / PREDICTIONS).is_file()
@@ -154,8 +160,7 @@ def trained(cell: Cell) -> TomovoxCLI:
 
 def build(cell: Cell, stage: FitStage | None, start: Path | None) -> TomovoxCLI:
     """Return model, data and trainer of a stage; without one, to predict as the config says."""
-    change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
-    change["trainer"]["plugins"] = [{"class_path": OWN_PROCESSES}]
+    change: Config = {"trainer": cell.trainer}
     if stage is not None:
         change["trainer"] |= {"max_steps": stage.max_steps, "max_epochs": -1}
         arguments = {"stage": stage.stage, "init_from": str(start) if start else None}
@@ -194,33 +199,38 @@ def train(cell: Cell, cli: TomovoxCLI, stage: FitStage) -> None:
 
     Of several processes that train together the first one writes and speaks.
     """
-    tally = Tally()
-    cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
     volumes = cli.datamodule.batch_size * cli.trainer.num_devices
     name = f"{cell.name} {stage.stage}"
     if cli.trainer.is_global_zero:
         say(f"{name}: {stage.max_steps} steps of {volumes} volumes")
-    kept = Checkpoints(cell.folder / f"{stage.stage}.ckpt", cell.checkpoint_minutes)
-    figures: dict[str, Any] = dict(
-        fit(cli.trainer, cli.model, name, cell.quiet, kept, datamodule=cli.datamodule)
-    )
-    samples = tally.of_all(cli.trainer)
-    trainable, total = count_parameters(cli.model)
+    figures = fit_counted(cell, cli, stage.stage, name)
     if not cli.trainer.is_global_zero:
         return
     list_left_out(cell.folder, cli.datamodule)
-    figures |= {
-        "stage": stage.stage,
+    figures["volumes"] = figures["steps"] * volumes
+    append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
+    shown = ("train/loss", "train/token_accuracy", "trainable", "parameters", "seconds")
+    say(f"{name}: " + ", ".join(f"{k} {figures[k]}" for k in shown if k in figures))
+
+
+def fit_counted(cell: Cell, cli: TomovoxCLI, stage: str, name: str) -> dict[str, Any]:
+    """Fit a stage, from where a cut one stood; return its last losses and what it took.
+
+    Of several processes that train together all must call it.
+    """
+    tally = Tally()
+    cli.trainer.callbacks.append(tally)  # type: ignore[attr-defined]
+    kept = Checkpoints(cell.folder / f"{stage}.ckpt", cell.checkpoint_minutes)
+    figures = fit(cli.trainer, cli.model, name, cell.quiet, kept, datamodule=cli.datamodule)
+    trainable, total = count_parameters(cli.model)
+    return figures | {
+        "stage": stage,
         "steps": cli.trainer.global_step,
-        "volumes": cli.trainer.global_step * volumes,
-        "samples": samples,
+        "samples": tally.of_all(cli.trainer),
         "trainable": trainable,
         "parameters": total,
         "seconds": round(kept.seconds, 1),
     }
-    append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
-    shown = ("train/loss", "train/token_accuracy", "trainable", "parameters", "seconds")
-    say(f"{name}: " + ", ".join(f"{k} {figures[k]}" for k in shown if k in figures))
 
 
 def predict(cell: Cell, cli: TomovoxCLI) -> None:

@@ -11,20 +11,19 @@ from pathlib import Path
 import torch
 
 from tomovox.answering import full_float32
-from tomovox.cell import OWN_PROCESSES, Cell
+from tomovox.cell import Cell, fit_counted
 from tomovox.configuration import Config, TomovoxCLI, instantiate, merged
 from tomovox.data.report_pairs import PairBatch, ReportPairs
 from tomovox.data.tokenizer import save_tokenizer
 from tomovox.files import append_lines, write_atomically
 from tomovox.metrics.retrieval import encode_embedding
-from tomovox.models.base import count_parameters
 from tomovox.models.clip_training import ClipTraining, save_encoder
 from tomovox.models.released import load_weights
 from tomovox.models.weights import WEIGHTS_FILE
-from tomovox.progress import PLAIN_TRAINER, say
+from tomovox.progress import say
 from tomovox.ranks import do_together
 from tomovox.schema import PREDICTIONS, Prediction, to_line
-from tomovox.training import Checkpoints, Tally, fit, forget_cuts
+from tomovox.training import forget_cuts
 
 TOKENIZER = "tokenizer"
 
@@ -50,15 +49,7 @@ def _train_together(cell: Cell) -> None:
 def _train(cell: Cell, cli: TomovoxCLI) -> None:
     """Fit and leave weights and tokenizer; of several processes the first one writes."""
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
-    tally = Tally()
-    kept = Checkpoints(cell.folder / "contrastive.ckpt", cell.checkpoint_minutes)
-    trainer.callbacks.append(tally)  # type: ignore[attr-defined]
-    figures: Config = dict(fit(trainer, model, cell.name, cell.quiet, kept, datamodule=data))
-    trainable, total = count_parameters(model)
-    figures |= {"stage": "contrastive", "steps": trainer.global_step}
-    figures["samples"] = tally.of_all(trainer)
-    figures |= {"trainable": trainable, "parameters": total}
-    figures["seconds"] = round(kept.seconds, 1)
+    figures = fit_counted(cell, cli, "contrastive", cell.name)
     if trainer.is_global_zero:
         append_lines(cell.folder / "training.jsonl", [json.dumps(figures)])
         if data.tokenizer is None:
@@ -77,8 +68,7 @@ def load_pairs(cell: Cell) -> tuple[ClipTraining, ReportPairs]:
 
 def _built(cell: Cell) -> TomovoxCLI:
     """Return model, data and trainer as the config says, with the tokenizer of an earlier start."""
-    change: Config = {"trainer": {**PLAIN_TRAINER, "enable_progress_bar": not cell.quiet}}
-    change["trainer"]["plugins"] = [{"class_path": OWN_PROCESSES}]
+    change: Config = {"trainer": cell.trainer}
     if (cell.folder / TOKENIZER).is_dir():
         change |= {"data": {"init_args": {"tokenizer": str(cell.folder / TOKENIZER)}}}
     cli = instantiate(merged(cell.config, change), cell.name)
