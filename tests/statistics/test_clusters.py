@@ -8,7 +8,7 @@ from clustered_records import CASES, METRICS, metric_of, records
 
 from tomovox.statistics import clusters
 from tomovox.statistics.bootstrap import draws
-from tomovox.statistics.clusters import Rank, index_of, macro_of, mean_of, pooled
+from tomovox.statistics.clusters import Rank, index_of, macro_of, pooled
 
 ONE_BY_ONE = {
     "mean": lambda values, kinds: fmean(values),
@@ -102,11 +102,17 @@ def test_counts_are_added_up_before_the_metric_is_made_of_them():
     assert [metric.point(), *metric.replicates(np.array([[0, 2]]))] == [0.4, 0.0]
 
 
-def test_cases_side_by_side_keep_their_records():
+@pytest.mark.parametrize("kind", METRICS)
+def test_swapped_cases_are_those_of_records_that_changed_places(kind):
     values, case_index = records(0)
-    a, b = mean_of(values, case_index, CASES), mean_of(2 * values, case_index, CASES)
-    only_b = np.repeat([[0, 1]], CASES, axis=1)
-    assert a.beside(b).replicates(only_b)[0] == pytest.approx(b.point(), rel=1e-12)
+    other = values + np.random.default_rng(1).normal(size=len(values))
+    swaps = np.random.default_rng(2).random((20, CASES)) < 0.5
+    a, b = metric_of(kind, values, case_index), metric_of(kind, other, case_index)
+    for swap, *found in zip(swaps, *a.swapped(b, swaps), strict=True):
+        moved = swap[case_index]
+        sides = np.where(moved, other, values), np.where(moved, values, other)
+        wanted = [metric_of(kind, side, case_index).point() for side in sides]
+        assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
 def test_cases_have_the_places_of_their_sorted_names():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from clustered_records import CASES, METRICS, metric_of, records, rivals, sizes_of
 
+from tomovox.metrics.bleu import bleu_of_rows
 from tomovox.statistics import clusters
 from tomovox.statistics.bootstrap import draws
-from tomovox.statistics.clusters import mean_of
+from tomovox.statistics.clusters import mean_of, pooled
 from tomovox.statistics.multiplicity import holm
-from tomovox.statistics.paired import difference, permutation_p
+from tomovox.statistics.paired import difference, permutation_p, shared_swaps
 from tomovox.statistics.power import detectable
 
 
@@ -76,10 +77,40 @@ def test_a_larger_difference_has_a_smaller_p():
 
 
 def test_swaps_do_not_depend_on_the_memory_they_are_made_in(monkeypatch):
+    whole = shared_swaps.__wrapped__(9, 500, 0)
+    monkeypatch.setattr(clusters, "CELLS", 100)
+    assert (shared_swaps.__wrapped__(9, 500, 0) == whole).all()
+
+
+def test_p_does_not_depend_on_the_memory_it_is_made_in(monkeypatch):
     a, b = pair("mean", gap=0.3)
     whole = permutation_p(a, b, 500, 0)
     monkeypatch.setattr(clusters, "CELLS", 100)
     assert permutation_p(a, b, 500, 0) == whole
+
+
+@pytest.mark.parametrize("kind", [*METRICS, "bleu"])
+@pytest.mark.parametrize("seed", range(4))
+def test_p_is_that_of_records_that_change_places_swap_by_swap(kind, seed):
+    """The plain way, with answers of which many are alike, so that many swaps tie."""
+    values, cases = records(seed)
+    other = values + np.random.default_rng(seed).integers(-1, 2, size=len(values)) * 0.1
+    if kind == "bleu":
+        values, other = (np.abs(np.stack([v, v, v, v + 1], 1) * 9).round() for v in (values, other))
+
+    def made(of):
+        bleu = kind == "bleu"
+        return pooled(of, cases, CASES, bleu_of_rows) if bleu else metric_of(kind, of, cases)
+
+    a, b = made(values), made(other)
+    least = abs(a.point() - b.point()) - 1e-9 * max(abs(a.point()), abs(b.point()))
+    extreme = 0
+    for swap in np.random.default_rng(seed).random((300, CASES)) < 0.5:
+        moved = swap[cases].reshape(-1, *[1] * (values.ndim - 1))
+        sides = np.where(moved, other, values), np.where(moved, values, other)
+        first, second = (made(side).point() for side in sides)
+        extreme += abs(first - second) >= least
+    assert permutation_p(a, b, 300, seed) == (1 + extreme) / 301
 
 
 @pytest.mark.parametrize("seed", range(4))

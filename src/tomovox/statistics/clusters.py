@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+
+Pairs = tuple[Float[np.ndarray, "r"], Float[np.ndarray, "r"]]
+"""A metric of two runs, swap by swap."""
 
 CELLS = 1 << 22
 """How many weights are worked on at a time: 32 MiB as floats."""
@@ -54,9 +57,14 @@ class Additive:
             totals[rows] = weights[rows].astype(float) @ self.sums
         return self.value(totals)
 
-    def beside(self, other: Additive) -> Additive:
-        """Return the same metric over the cases of both, those of `other` behind."""
-        return Additive(np.concatenate([self.sums, other.sums]), self.value)
+    def swapped(self, other: Additive, swaps: Bool[np.ndarray, "r c"]) -> Pairs:
+        """Return the metric of both when the cases that a row names have changed places."""
+        change = other.sums - self.sums
+        moved = np.empty((len(swaps), change.shape[1]))
+        for rows in blocks(*swaps.shape):
+            moved[rows] = swaps[rows].astype(float) @ change
+        mine, theirs = self.sums.sum(axis=0), other.sums.sum(axis=0)
+        return self.value(mine + moved), self.value(theirs - moved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +90,15 @@ class Rank:
             medians[rows] = _medians(values, weights[rows].take(case_of, axis=1))
         return medians
 
-    def beside(self, other: Rank) -> Rank:
-        """Return the same metric over the cases of both, those of `other` behind."""
-        return Rank(
+    def swapped(self, other: Rank, swaps: Bool[np.ndarray, "r c"]) -> Pairs:
+        """Return the metric of both when the cases that a row names have changed places."""
+        both = Rank(
             np.concatenate([self.values, other.values]),
             np.concatenate([self.case_index, other.case_index + self.cases]),
             self.cases + other.cases,
         )
+        first = np.concatenate([~swaps, swaps], axis=1).astype(np.int8)
+        return both.replicates(first), both.replicates(1 - first)
 
 
 def pooled(

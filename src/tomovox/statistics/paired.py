@@ -6,10 +6,11 @@ sees to that. Letters: c cases, r draws.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from tomovox.statistics.bootstrap import interval, standard_error
 from tomovox.statistics.clusters import Additive, Rank, blocks
@@ -49,12 +50,21 @@ def permutation_p(a: Clusters, b: Clusters, permutations: int, seed: int) -> flo
     if np.isnan(value_a) or np.isnan(value_b):
         return float("nan")
     least = abs(value_a - value_b) - ROUNDING * max(abs(value_a), abs(value_b))
-    both, generator = a.beside(b), np.random.default_rng(seed)
-    swaps = extreme = 0
-    for rows in blocks(permutations, both.cases):
-        swap = generator.random((rows.stop - rows.start, a.cases)) < 0.5
-        first = np.concatenate([~swap, swap], axis=1).astype(np.int8)
-        found = np.abs(both.replicates(first) - both.replicates(1 - first))
-        swaps += int(np.count_nonzero(~np.isnan(found)))
-        extreme += int(np.count_nonzero(found >= least))
-    return (1 + extreme) / (1 + swaps)
+    first, second = a.swapped(b, shared_swaps(a.cases, permutations, seed))
+    found = np.abs(first - second)
+    swaps, extreme = np.count_nonzero(~np.isnan(found)), np.count_nonzero(found >= least)
+    return float((1 + extreme) / (1 + swaps))
+
+
+@lru_cache(maxsize=4)
+def shared_swaps(cases: int, permutations: int, seed: int) -> Bool[np.ndarray, "r c"]:
+    """Return which cases each permutation swaps, made once and read-only.
+
+    All tests over as many cases share them, a byte a case and permutation.
+    """
+    swaps = np.empty((permutations, cases), dtype=bool)
+    generator = np.random.default_rng(seed)
+    for rows in blocks(permutations, cases):
+        swaps[rows] = generator.random((rows.stop - rows.start, cases)) < 0.5
+    swaps.flags.writeable = False
+    return swaps
