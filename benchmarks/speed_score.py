@@ -31,13 +31,15 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 from speed_case import Case
 
-from tomovox.metrics import bleu, text
+from tomovox.metrics import bleu, meteor, text
 from tomovox.metrics.resources import word_tokenizer, wordnet
+from tomovox.metrics.synonyms import synonyms
+from tomovox.metrics.word_tokens import word_tokens
 
 PAIRS, SEED, WORDS = 2000, 0, 60
 SIZES = (100, 1000, 10_000, 100_000)
 VOCABULARY = 4000
-SMALL = "the of with and in no is are seen a to on at by for without".split()
+SMALL = "the of with and in no is are seen a to on at by for without"
 Pairs = Sequence[tuple[str, str]]
 Values = list[tuple[float, float, float]]
 
@@ -70,7 +72,10 @@ def reference_text(draw: random.Random) -> str:
     while left > 0:
         length = min(left, draw.randint(6, 18))
         content = draw.choices(words, cum_weights=cumulated, k=length)
-        said = [draw.choice(SMALL) if draw.random() < 0.4 else inflected(w, draw) for w in content]
+        said = [
+            draw.choice(SMALL.split()) if draw.random() < 0.4 else inflected(w, draw)
+            for w in content
+        ]
         if draw.random() < 0.3:
             said[draw.randrange(length)] = f"{draw.randint(1, 99)}.{draw.randint(0, 9)}"
         if length > 8:
@@ -221,21 +226,22 @@ def all_at_once(pairs: Pairs) -> Values:
     columns = (
         bleu.sentence_bleu(predictions, references, 1),
         text.rouge_n(predictions, references, 1),
-        text.meteor(predictions, references),
+        meteor.meteor(predictions, references),
     )
     return list(zip(*columns, strict=True))
 
 
 def forget() -> None:
     """Forget every synset, word and text that either side has seen; WordNet's index stays."""
-    word_tokenizer()
-    reader = wordnet()
-    reader._synset_offset_cache.clear()
-    Tokenizer13a.__call__.cache_clear()
-    TokenizerRegexp.__call__.cache_clear()
-    for memory in (bleu.tokens_13a, text.rouge_tokens, text._meteor_tokens, text._synonyms):
+    word_tokenizer(), synonyms()
+    wordnet()._synset_offset_cache.clear()
+    word_tokens.cache_clear()
+    synonyms().of.cache_clear()
+    for memory in (
+        *(Tokenizer13a.__call__, TokenizerRegexp.__call__, text.rouge_tokens),
+        *(bleu.tokens_13a, bleu._chunk_13a, bleu._matches, meteor._lower_tokens, meteor._stem),
+    ):
         memory.cache_clear()
-    text._stemmer.cache_clear()
 
 
 def equal(ours: Values, theirs: Values) -> bool:

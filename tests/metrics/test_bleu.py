@@ -1,11 +1,35 @@
 """Is BLEU pooled as a corpus metric must be, and do sacrebleu and torchmetrics agree?"""
 
 import math
+import random
 
 import pytest
 from drawn_texts import texts
 
-from tomovox.metrics.bleu import bleu_counts, bleu_of_counts, corpus_bleu, sentence_bleu
+from tomovox.metrics.bleu import (
+    bleu_counts,
+    bleu_of_counts,
+    corpus_bleu,
+    sentence_bleu,
+    tokens_13a,
+)
+
+MARKS = (
+    "liver a-b 3.2 5- -5 3-4 1,000 , . ,, .. ., ,. a, a. 3. 3, (x) [y] {z} x/y 5% & &amp; &quot; "
+    "&lt;3 <skipped> 's don't \" * _ ^ ~ \\ é µm, \u201cq\u201d \u00a0 x\u00a0. .\u00a0, \u2009 "
+    "-\n \n \t ab-\ncd"
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tokens_are_those_of_mteval_in_drawn_text(seed):
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+    draw, wanted = random.Random(seed), Tokenizer13a()
+    for _ in range(400):
+        glue = draw.choice((" ", " ", "", "  "))
+        text = glue.join(draw.choices(MARKS.split(" "), k=draw.randint(0, 10)))
+        assert tokens_13a(text) == tuple(wanted(text.strip()).split()), repr(text)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])

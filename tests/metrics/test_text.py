@@ -9,6 +9,7 @@ from drawn_texts import texts
 
 from tomovox.metrics import text
 from tomovox.metrics.bleu import sentence_bleu
+from tomovox.metrics.meteor import meteor
 
 GOLDEN = json.loads((Path(__file__).parent / "text_metrics.json").read_text(encoding="utf-8"))
 
@@ -26,7 +27,7 @@ METRICS = {
     "rouge1": lambda p, r: text.rouge_n(p, r, 1),
     "rouge2": lambda p, r: text.rouge_n(p, r, 2),
     "rougeL": text.rouge_l,
-    "meteor": text.meteor,
+    "meteor": meteor,
 }
 
 
@@ -66,41 +67,6 @@ def test_the_bit_parallel_subsequence_is_as_long_as_that_of_the_table():
             for j, y in enumerate(b):
                 row.append(last[j] + 1 if x == y else max(last[j + 1], row[j]))
         assert text.longest_common_subsequence(a, b) == row[-1]
-
-
-@pytest.mark.needs_wordnet
-def test_meteor_of_nltks_documented_pair():
-    hypothesis = (
-        "It is a guide to action which ensures that the military always obeys the commands of "
-        "the party"
-    )
-    reference = (
-        "It is a guide to action that ensures that the military will forever heed Party commands"
-    )
-    assert text.meteor([hypothesis], [reference]) == pytest.approx([0.6944], abs=5e-5)
-
-
-@pytest.mark.needs_wordnet
-def test_the_cached_synonyms_are_those_of_nltks_own_reader():
-    from nltk.translate.meteor_score import single_meteor_score
-
-    from tomovox.metrics.resources import word_tokenizer, wordnet
-
-    predictions, references = columns()
-    tokens = word_tokenizer()
-    direct = [
-        single_meteor_score(
-            tokens(reference.strip()), tokens(prediction.strip()), wordnet=wordnet()
-        )
-        for prediction, reference in zip(predictions, references, strict=True)
-    ]
-    assert text.meteor(predictions, references) == pytest.approx(direct, abs=1e-12)
-
-
-@pytest.mark.needs_wordnet
-def test_meteor_knows_synonyms():
-    related, unrelated = text.meteor(["the car", "the dog"], ["the auto", "the auto"])
-    assert related > unrelated
 
 
 @pytest.mark.parametrize(

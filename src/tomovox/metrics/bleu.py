@@ -21,7 +21,15 @@ ORDERS = 4
 @lru_cache(maxsize=1 << 15)
 def tokens_13a(text: str) -> tuple[str, ...]:
     """Return the tokens of mteval-v13a; case and punctuation are kept."""
-    return tuple(_tokenizer_13a()(text.strip()).split())
+    if any(joined in text for joined in _REACHING):
+        return tuple(_tokenizer_13a()(text.strip()).split())
+    tokens: list[str] = []
+    for chunk in text.split():
+        if chunk.isalnum():  # most are, and no mark stands in them
+            tokens.append(chunk)
+        else:
+            tokens += _chunk_13a(chunk)
+    return tuple(tokens)
 
 
 def bleu_counts(
@@ -35,9 +43,8 @@ def bleu_counts(
     seen: dict[tuple[str, str], list[int]] = {}
     for pair in zip(predictions, references, strict=True):
         if pair not in seen:
-            seen[pair] = _count(*pair)
-    rows = (seen[pair] for pair in zip(predictions, references, strict=True))
-    return [row[:k] + row[ORDERS : ORDERS + k] + row[-2:] for row in rows]
+            seen[pair] = _count(*pair, k)
+    return [seen[pair].copy() for pair in zip(predictions, references, strict=True)]
 
 
 def bleu_of_counts(counts: Sequence[float]) -> float:
@@ -81,15 +88,33 @@ def corpus_bleu(predictions: Sequence[str], references: Sequence[str], k: int) -
     return bleu_of_counts([sum(column) for column in zip(*rows, strict=True)]) if rows else math.nan
 
 
-def _count(prediction: str, reference: str) -> list[int]:
+_REACHING = ("&", "<skipped>", "-\n")
+"""What mteval-v13a replaces before it splits; all else is decided between two spaces."""
+
+
+@lru_cache(maxsize=1 << 16)
+def _chunk_13a(chunk: str) -> tuple[str, ...]:
+    return tuple(_tokenizer_13a()(chunk).split())
+
+
+def _count(prediction: str, reference: str, k: int) -> list[int]:
     said, wanted = tokens_13a(prediction), tokens_13a(reference)
-    matches, possible = [], []
-    for order in range(1, ORDERS + 1):
-        counts = Counter(zip(*(said[i:] for i in range(order)), strict=False))
-        target = Counter(zip(*(wanted[i:] for i in range(order)), strict=False))
-        matches.append(sum(min(count, target[gram]) for gram, count in counts.items()))
-        possible.append(max(len(said) - order + 1, 0))
+    matches = [_matches(said, wanted, order) for order in range(1, k + 1)]
+    possible = [max(len(said) - order + 1, 0) for order in range(1, k + 1)]
     return [*matches, *possible, len(said), len(wanted)]
+
+
+@lru_cache(maxsize=1 << 15)
+def _matches(said: tuple[str, ...], wanted: tuple[str, ...], order: int) -> int:
+    """Return how many n-grams of an order both have. Kept: BLEU-1 to BLEU-4 ask for the same."""
+    counts, target = _grams(said, order), _grams(wanted, order)
+    return sum(min(counts[gram], target[gram]) for gram in counts.keys() & target.keys())
+
+
+def _grams(tokens: tuple[str, ...], order: int) -> Counter[str] | Counter[tuple[str, ...]]:
+    if order == 1:
+        return Counter(tokens)
+    return Counter(zip(*(tokens[i:] for i in range(order)), strict=False))
 
 
 @cache

@@ -114,14 +114,21 @@ def write_punkt(target: Path) -> None:
 
 
 @cache
-def wordnet() -> Any:
-    """Return NLTK's reader of WordNet 3.0; raise Unavailable where there is none."""
-    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+def wordnet_root() -> Any:
+    """Return NLTK's pointer to the folder of WordNet 3.0; raise Unavailable where there is none."""
 
     def build(target: Path) -> None:
         write_wordnet(DEBIAN_WORDNET, target)
 
-    root = _find("corpora/wordnet", build, zipped="corpora/wordnet.zip/wordnet/")
+    return _find("corpora/wordnet", build, zipped="corpora/wordnet.zip/wordnet/")
+
+
+@cache
+def wordnet() -> Any:
+    """Return NLTK's reader of WordNet 3.0; raise Unavailable where there is none."""
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    root = wordnet_root()
     with (
         warnings.catch_warnings()
     ):  # multilingual data is not needed, and NLTK warns that it is absent

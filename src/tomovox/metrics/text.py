@@ -1,4 +1,4 @@
-"""How close is a text to its reference? ROUGE, METEOR and exact match, per pair.
+"""How close is a text to its reference? ROUGE and exact match, per pair.
 
 Every function takes predictions and references of equal length and gives one value in [0, 1] per
 pair; both ends of a text are stripped, as M3D-Bench does.
@@ -10,10 +10,8 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
-
-from tomovox.metrics.resources import word_tokenizer, wordnet
 
 _WORD = re.compile(r"[a-z0-9]+")
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
@@ -46,7 +44,7 @@ def rouge_n(predictions: Sequence[str], references: Sequence[str], n: int) -> li
 
     def score(prediction: str, reference: str) -> float:
         said, wanted = _grams(prediction, n), _grams(reference, n)
-        overlap = sum((said & wanted).values())
+        overlap = sum(min(said[gram], wanted[gram]) for gram in said.keys() & wanted.keys())
         return _f1(overlap, said.total(), wanted.total())
 
     return over_pairs(score, predictions, references)
@@ -82,31 +80,6 @@ def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> i
     return len(first) - row.bit_count()
 
 
-def meteor(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
-    """Return METEOR of each pair (Lavie and Agarwal 2007): NLTK's, alpha .9, beta 3, gamma .5,
-    Porter stems, WordNet.
-
-    Tokens are those of nltk.word_tokenize, as `evaluate` takes them. An empty side gives 0.0.
-    Identical texts of m words give 1 - .5 / m^3, not 1. Raises Unavailable without WordNet 3.0 or
-    punkt_tab.
-    """
-    from nltk.translate.meteor_score import single_meteor_score
-
-    # Fetched before the first pair: NLTK misses WordNet only at the first unmatched word.
-    synonyms, stemmer = _synonyms(), _stemmer()
-    tokenize = _meteor_tokens()
-
-    def score(prediction: str, reference: str) -> float:
-        said, wanted = tokenize(prediction), tokenize(reference)
-        return float(
-            single_meteor_score(
-                wanted, said, stemmer=stemmer, wordnet=synonyms, alpha=0.9, beta=3.0, gamma=0.5
-            )
-        )
-
-    return over_pairs(score, predictions, references)
-
-
 def exact_match(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
     """Return 1.0 where the texts agree but for case, punctuation, articles and spaces (SQuAD,
     Rajpurkar et al. 2016).
@@ -128,60 +101,11 @@ def _f1(overlap: int, said: int, wanted: int) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def _grams(text: str, n: int) -> Counter[tuple[str, ...]]:
+def _grams(text: str, n: int) -> Counter[Any]:
+    """Return how often each n-gram stands in a text; a word is its own gram of order 1."""
     words = rouge_tokens(text)
-    return Counter(zip(*(words[i:] for i in range(n)), strict=False))
+    return Counter(words if n == 1 else zip(*(words[i:] for i in range(n)), strict=False))
 
 
 def _plain(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)).split())
-
-
-@cache
-def _meteor_tokens() -> Callable[[str], list[str]]:
-    return lru_cache(maxsize=1 << 15)(word_tokenizer())
-
-
-class _CachedStemmer:
-    """Porter stems, each computed once: NLTK stems every unmatched word of every pair."""
-
-    def __init__(self) -> None:
-        from nltk.stem.porter import PorterStemmer
-
-        self.stem = lru_cache(maxsize=1 << 16)(PorterStemmer().stem)
-
-
-class _Lemma:
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def name(self) -> str:
-        return self._name
-
-
-class _Synset:
-    def __init__(self, names: set[str]) -> None:
-        self._lemmas = [_Lemma(name) for name in sorted(names)]
-
-    def lemmas(self) -> list[_Lemma]:
-        return self._lemmas
-
-
-class _CachedSynonyms:
-    """What NLTK's METEOR asks of WordNet, a word's synonyms, looked up once per word."""
-
-    def __init__(self, reader: Any) -> None:
-        def look_up(word: str) -> list[_Synset]:
-            return [_Synset({lemma.name() for s in reader.synsets(word) for lemma in s.lemmas()})]
-
-        self.synsets = lru_cache(maxsize=1 << 16)(look_up)
-
-
-@cache
-def _synonyms() -> _CachedSynonyms:
-    return _CachedSynonyms(wordnet())
-
-
-@cache
-def _stemmer() -> _CachedStemmer:
-    return _CachedStemmer()

@@ -1,6 +1,6 @@
 """Which columns have tables of texts and of choices, and what does each compute exactly?
 
-The metrics themselves stand in `text`, `bleu`, `bertscore` and `choices`.
+The metrics themselves stand in `text`, `meteor`, `bleu`, `bertscore` and `choices`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tomovox.metrics import bertscore, bleu, choices, text
+from tomovox.metrics.meteor import meteor as meteor_of_pairs
 from tomovox.metrics.metric import Metric, Rows
 from tomovox.metrics.resources import Unavailable
 from tomovox.schema import Task, TomovoxError
@@ -40,7 +41,7 @@ def rouge_l(rows: Rows) -> list[float]:
 
 def meteor(rows: Rows) -> list[float]:
     """Return METEOR of each answer; raise Unavailable without WordNet."""
-    return text.meteor(*_texts(rows))
+    return meteor_of_pairs(*_texts(rows))
 
 
 def exact_match(rows: Rows) -> list[float]:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from tomovox.metrics.bleu import ORDERS, corpus_bleu, sentence_bleu
+from tomovox.metrics.meteor import meteor
 from tomovox.metrics.resources import Unavailable
-from tomovox.metrics.text import meteor, rouge_l, rouge_n
+from tomovox.metrics.text import rouge_l, rouge_n
 from tomovox.parity.cases import Case
 from tomovox.parity.comparison import Pair
 from tomovox.schema import TomovoxError
