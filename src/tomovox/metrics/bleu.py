@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -111,7 +112,7 @@ def _matches(said: tuple[str, ...], wanted: tuple[str, ...], order: int) -> int:
     return sum(min(counts[gram], target[gram]) for gram in counts.keys() & target.keys())
 
 
-def _grams(tokens: tuple[str, ...], order: int) -> Counter[str] | Counter[tuple[str, ...]]:
+def _grams(tokens: tuple[str, ...], order: int) -> Counter[Any]:
     if order == 1:
         return Counter(tokens)
     return Counter(zip(*(tokens[i:] for i in range(order)), strict=False))
