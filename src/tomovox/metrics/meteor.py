@@ -50,8 +50,8 @@ def aligned(
     found: list[tuple[int, int]] = []
     left, right = _match(list(enumerate(said)), list(enumerate(wanted)), found)
     if left and right:
-        stems = [[(place, stem(word)) for place, word in side] for side in (left, right)]
-        left, right = _match(*stems, found)
+        left, right = ([(place, stem(word)) for place, word in side] for side in (left, right))
+        left, right = _match(left, right, found)
     if left and right:
         # Like NLTK, it is a stem whose synonyms are sought and that may be one.
         _match_synonyms(left, right, others, found)

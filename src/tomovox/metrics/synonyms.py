@@ -33,7 +33,7 @@ _INDEX_LINE = re.compile(rb"^(\S+) (.*)$", re.MULTILINE)
 class _Part(NamedTuple):
     """One part of speech: index lines by lemma, synsets by offset, base forms of irregular ones."""
 
-    index: dict[bytes, bytes]
+    lines: dict[bytes, bytes]
     data: bytes
     irregular: dict[str, list[str]]
     endings: tuple[tuple[str, str], ...]
@@ -52,7 +52,7 @@ class Synonyms:
         names: set[str] = set()
         for part in self._parts:
             for form in _forms(word, part):
-                line = part.index.get(form.encode())
+                line = part.lines.get(form.encode())
                 if line is not None:
                     names |= _names(line, part.data)
         return frozenset(names)
