@@ -21,6 +21,7 @@ from tomovox.models.drawing import draw, mask_loss
 from tomovox.models.halving import AtOnce, Said, with_memory
 from tomovox.models.language import LanguageConfig
 from tomovox.models.likelihood import ChoiceAnswers, choice_logprobs
+from tomovox.models.percepts import PerceptsConfig, perceived
 from tomovox.models.released import KeyReport, load_whole
 from tomovox.models.segmentation import SegVolConfig, seg_projector
 from tomovox.models.sharding import share_out, system_of
@@ -72,7 +73,8 @@ class VolumeLM(LightningModule):
     their config says frozen. With a `mask_head`, trained in instruct, the state that says [SEG]
     prompts SegVol for a mask (M3D-LaMed), whatever the system. `released` is a checkpoint of the
     released system that fills every part, so that no part reads its own source; `init_from` the
-    RUN folder or file of an earlier stage, ours or released, loaded after it.
+    RUN folder or file of an earlier stage, ours or released, loaded after it. `percepts` keeps what
+    frozen encoders made of each study on disk; encoders that train bypass it.
     """
 
     remark: str = ""
@@ -94,6 +96,7 @@ class VolumeLM(LightningModule):
         released: str | None = None,
         optimizer: OptimizerConfig | None = None,
         max_new_tokens: int = 256,
+        percepts: PerceptsConfig | None = None,
     ):
         super().__init__()
         self.strict_loading = False  # on_load_checkpoint checks the keys itself, by what was kept
@@ -102,6 +105,7 @@ class VolumeLM(LightningModule):
         self.stage, self.init_from, self.released = stage, init_from, released
         self.optimizer_config = optimizer or OptimizerConfig()
         self.max_new_tokens = max_new_tokens
+        self.percepts = None if percepts is None else percepts.build()
         self.sources: dict[str, str] = {}
         self.released_report: KeyReport | None = None
         self.choice_answers: ChoiceAnswers | None = None  # set to score choices when predicting
@@ -190,14 +194,9 @@ class VolumeLM(LightningModule):
 
     # ---- the shared path -------------------------------------------------------------------
 
-    def _perceive(self, studies: Studies) -> Percept:
-        trains = any(p.requires_grad for e in self.encoders for p in getattr(self, e).parameters())
-        with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
-            return self.perceive(studies)
-
     def read(self, batch: Batch) -> tuple[Spliced, VisualTokens]:
         """Perceive, attend, splice: return what the language model reads, and its visual tokens."""
-        return self.read_percept(self._perceive(batch.studies), batch)
+        return self.read_percept(perceived(self, batch.studies), batch)
 
     def read_percept(self, percept: Percept, batch: Batch) -> tuple[Spliced, VisualTokens]:
         """Return what the language model reads when the studies are already perceived."""
@@ -250,7 +249,7 @@ class VolumeLM(LightningModule):
         The studies are perceived once, however few questions fit into memory at once. Raises
         TomovoxError when not even one does.
         """
-        percept = with_memory(lambda: self._perceive(batch.studies), batch, "its volumes")
+        percept = with_memory(lambda: perceived(self, batch.studies), batch, "its volumes")
         pad, masks = self.language.vocabulary.pad, None
         said = self.at_once.answer(batch, lambda part: self._say(percept, part), pad)
         del percept  # what draws a mask may need its memory
