@@ -151,7 +151,10 @@ def _add_prepare(kinds: Verbs) -> None:
     parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"), default="axial")
     parser.add_argument(
-        "--format", choices=("uint8", "float32"), default="uint8", help="uint8: off by <= 1/510"
+        "--format",
+        choices=("uint8", "float16", "float32"),
+        default="uint8",
+        help="uint8 is off by <= 1/510, float16 by <= 1/4096",
     )
     parser.add_argument(
         "--on-error",

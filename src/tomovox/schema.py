@@ -103,7 +103,7 @@ class Studies:
         return int(self.study.max()) + 1 if len(self.study) else 0
 
     def stacked(self) -> Float[Tensor, "u 1 D H W"]:
-        """Return all volumes as one tensor.
+        """Return all volumes as one tensor, without a copy where they were read into one.
 
         Raises TomovoxError unless every study is one series of one shape.
         """
@@ -114,7 +114,14 @@ class Studies:
                 f"this model needs one series of one size per study; prepare the data to one size "
                 f"(tomovox data prepare)"
             )
-        return torch.stack(self.voxels)
+        first, size = self.voxels[0], self.voxels[0].numel()
+        rows = {  # one alone, where the volumes are the rows of one tensor
+            (v.untyped_storage().data_ptr(), v.storage_offset() - row * size, v.stride(), v.dtype)
+            for row, v in enumerate(self.voxels)
+        }
+        if len(rows) > 1 or not first.is_contiguous() or any(v.requires_grad for v in self.voxels):
+            return torch.stack(self.voxels)
+        return first.as_strided((len(self.voxels), *first.shape), (size, *first.stride()))
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from tomovox.data.dataset import (
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text, read_records
 from tomovox.data.tokenizer import build_word_tokenizer
-from tomovox.schema import LETTERS, Record, Task, TomovoxError
+from tomovox.schema import LETTERS, Record, Studies, Task, TomovoxError
 
 TASKS = (Task.VQA_CLOSED, Task.VQA_OPEN, Task.REPORT)
 
@@ -55,6 +55,36 @@ def test_studies_stand_in_order_of_first_appearance(records):
 def test_grouping_loses_and_doubles_nothing(records):
     grouped = [record for study in group_by_study(records) for record in study]
     assert Counter(grouped) == Counter(records)
+
+
+def test_a_batch_of_studies_is_the_studies_one_by_one(m3d, records):
+    dataset = StudyDataset(m3d.root, records, questions_per_study=2, augmented=True)
+    for indices in ([2, 0, 1], [(1, 5), (0, 9), (1, 7)]):
+        for item, index in zip(dataset.__getitems__(indices), indices, strict=True):
+            alone = dataset[index]
+            assert item.records == alone.records
+            assert all(map(torch.equal, item.voxels, alone.voxels))
+
+
+def test_the_volumes_of_a_batch_are_stacked_without_a_copy(m3d, records):
+    items = StudyDataset(m3d.root, records).__getitems__([2, 0, 1])
+    studies = collate_studies(items, template_for(records), train=True).studies
+    stacked = studies.stacked()
+    assert stacked.data_ptr() == studies.voxels[0].data_ptr()
+    assert torch.equal(stacked, torch.stack(studies.voxels))
+
+
+@pytest.mark.parametrize("rows", [[1, 0], [0, 2], [0, 0]])
+def test_rows_that_do_not_follow_each_other_are_copied(rows):
+    whole = torch.rand(3, 1, 2, 2, 2)
+    studies = Studies([whole[row] for row in rows], torch.arange(2))
+    assert torch.equal(studies.stacked(), whole[rows])
+
+
+def test_volumes_that_want_a_gradient_get_it(m3d):
+    voxels = [row.requires_grad_() for row in torch.rand(2, 1, 2, 2, 2).unbind()]
+    Studies(voxels, torch.arange(2)).stacked().sum().backward()
+    assert all(torch.equal(row.grad, torch.ones_like(row)) for row in voxels)
 
 
 def test_voxels_are_those_of_the_file(m3d, records):

@@ -117,6 +117,13 @@ def test_bytes_are_off_by_at_most_one_510th():
     assert np.abs(stored.astype(np.float32) / 255 - values).max() <= 1 / 510 + 1e-7
 
 
+def test_half_precision_is_off_by_at_most_one_4096th():
+    values = np.random.default_rng(0).random((1, 20, 20, 20), dtype=np.float32)
+    stored = quantised(values, "float16")
+    assert stored.dtype == np.float16
+    assert np.abs(stored.astype(np.float32) - values).max() <= 1 / 4096
+
+
 def test_floats_are_stored_as_they_are_read(scans, tmp_path):
     prepare(scans / "a", tmp_path / "out", Settings(shape=(4, 5, 6), format="float32"))
     image = read_image(scans / "a" / "ct.nii.gz", None, (4, 5, 6))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tomovox.data import volumes
-from tomovox.data.volumes import augment, read_volume, resolve_inside
+from tomovox.data.volumes import augment, read_volume, read_volumes, resolve_inside
 from tomovox.plain_arrays import npy
 from tomovox.schema import TomovoxError
 
@@ -49,6 +49,40 @@ def test_fortran_order_is_read_alike(m3d):
 
 def test_big_endian_is_read_alike(m3d):
     assert np.array_equal(read(m3d, RAMP.astype(">f4")), RAMP[None])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_half_precision_is_widened_exactly(m3d, order):
+    stored = np.array(np.random.default_rng(0).random((3, 4, 5)), np.float16, order=order)
+    assert np.array_equal(read(m3d, stored)[0], stored.astype(np.float32))
+
+
+def test_many_volumes_are_read_as_each_alone(m3d):
+    stored = {
+        "a.npy": RAMP,
+        "b.npy": (RAMP * 255).astype(np.uint8),
+        "c.npy": RAMP.astype(np.float16)[None],
+        "d.npy": RAMP[:, :, :2].astype(np.float64),
+    }
+    for name, array in stored.items():
+        m3d.write_volume(name, array)
+    for names in (["a.npy", "b.npy", "c.npy"], list(stored), ["b.npy", "b.npy"]):
+        together = read_volumes(m3d.root, [(name, "x") for name in names])
+        for name, voxels in zip(names, together, strict=True):
+            assert np.array_equal(voxels, read_volume(m3d.root, name, "x"))
+
+
+def test_the_bad_one_of_many_volumes_is_named(m3d):
+    m3d.write_volume("a.npy", RAMP)
+    m3d.write_volume("b.npy", RAMP * np.nan)
+    with pytest.raises(TomovoxError, match=r"b\.npy .record second"):
+        read_volumes(m3d.root, [("a.npy", "first"), ("b.npy", "second")])
+
+
+def test_a_volume_may_be_written_to_without_its_file(m3d):
+    name = m3d.write_volume("a.npy", RAMP)
+    read_volume(m3d.root, name, "x")[:] = 0
+    assert np.array_equal(read_volume(m3d.root, name, "x")[0], RAMP)
 
 
 def test_rounding_beyond_the_range_is_clipped(m3d):

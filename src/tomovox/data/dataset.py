@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text
-from tomovox.data.volumes import augment, read_target, read_volume
+from tomovox.data.volumes import augment, read_target, read_volume, read_volumes
 from tomovox.schema import LETTERS, NONE, Batch, Questions, Record, Studies, Task, TomovoxError
 
 OnBadVolume = Literal["raise", "list"]
@@ -100,9 +100,18 @@ class StudyDataset(Dataset[StudyItem]):
 
     def __getitem__(self, index: int | tuple[int, int]) -> StudyItem:
         """Return a study with all its questions, or with those that (row, seed) draws."""
-        row, seed = index if isinstance(index, tuple) else (index, None)
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int | tuple[int, int]]) -> list[StudyItem]:
+        """Return the studies of a batch, whose volumes are read at once (see `read_volumes`)."""
+        drawn = [index if isinstance(index, tuple) else (index, None) for index in indices]
+        read = self._volumes([row for row, _ in drawn])
+        return [
+            self._item(row, seed, voxels) for (row, seed), voxels in zip(drawn, read, strict=True)
+        ]
+
+    def _item(self, row: int, seed: int | None, voxels: list[Tensor]) -> StudyItem:
         records = self.studies[row]
-        voxels = self._volumes(row)
         if seed is None:
             masks = self._masks(records, voxels[0])
             return StudyItem(self._shown(row, voxels), list(records), masks)
@@ -113,14 +122,17 @@ class StudyDataset(Dataset[StudyItem]):
             voxels = [augment(volume, generator) for volume in voxels]
         return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]))
 
-    def _volumes(self, row: int) -> list[Tensor]:
-        first = self.studies[row][0]
-        return [torch.from_numpy(read_volume(self.root, name, first.id)) for name in first.volumes]
+    def _volumes(self, rows: Sequence[int]) -> list[list[Tensor]]:
+        """Return the series of each of these studies."""
+        asked = [self.studies[row][0] for row in rows]
+        wanted = [(name, first.id) for first in asked for name in first.volumes]
+        read = iter(read_volumes(self.root, wanted))
+        return [list(itertools.islice(read, len(first.volumes))) for first in asked]
 
     def _shown(self, row: int, voxels: Sequence[Tensor]) -> list[Tensor]:
         """Return what the control shows in place of the volumes of a study."""
         if self.control == OTHER_PATIENT:
-            return self._volumes(self.others[row])
+            return self._volumes([self.others[row]])[0]
         paths = self.studies[row][0].volumes
         return [tampered(v, self.control, path) for v, path in zip(voxels, paths, strict=True)]
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from tomovox.data.faults import DataFault
@@ -59,27 +60,56 @@ def read_volume(root: Path, relative: str, place: str) -> Float[np.ndarray, "1 D
     Raises TomovoxError for a file that is missing, cut off, pickled, of another shape or type, not
     finite, constant or out of range. Format: M3D-Cap and M3D-Seg (M3D, section 3).
     """
-    path = resolve_inside(root, relative, place)
-    where = f"{path} (record {place})"
-    stored = open_array(path, where, "uf", "uint8 or float")
-    if stored.dtype.kind == "u" and stored.dtype != np.uint8:
-        raise DataFault(where, f"voxels are {stored.dtype}, expected uint8 or float", PREPARE)
+    return read_volumes(root, [(relative, place)])[0].numpy()
+
+
+def read_volumes(
+    root: Path, wanted: Sequence[tuple[str, str]]
+) -> list[Float[Tensor, "1 _D _H _W"]]:
+    """Return many volumes, wanted as (path, place), each as `read_volume` does; raises alike.
+
+    Volumes of one size are the rows of one tensor, in order: nothing need be copied to stack them.
+    """
+    mapped = []
+    for relative, place in wanted:
+        path = resolve_inside(root, relative, place)
+        where = f"{path} (record {place})"
+        stored = open_array(path, where, "uf", "uint8 or float")
+        if stored.dtype.kind == "u" and stored.dtype != np.uint8:
+            raise DataFault(where, f"voxels are {stored.dtype}, expected uint8 or float", PREPARE)
+        mapped.append((stored, where))
+    shapes = [(1, *stored.shape[-3:]) for stored, _ in mapped]
+    if len(set(shapes)) == 1:
+        volumes = list(torch.from_numpy(np.empty((len(shapes), *shapes[0]), np.float32)))
+    else:
+        volumes = [torch.empty(shape) for shape in shapes]
+    for (stored, where), voxels in zip(mapped, volumes, strict=True):
+        _fill(voxels.numpy(), stored.reshape(voxels.shape), where)
+    return volumes
+
+
+def _fill(
+    voxels: Float[np.ndarray, "1 D H W"], stored: Shaped[np.ndarray, "1 D H W"], where: str
+) -> None:
+    """Write the intensities of a stored volume into `voxels`; raise as `read_volume`."""
+    if stored.dtype == np.float16 and stored.dtype.isnative:
+        # Six times as fast as numpy, which also compares these one by one.
+        torch.from_numpy(voxels).copy_(torch.from_numpy(stored))
+        stored = voxels
     low, high = stored.min(), stored.max()  # a NaN anywhere makes both NaN
     if not (math.isfinite(low) and math.isfinite(high)):
         raise DataFault(where, "holds NaN or infinite voxels", PREPARE)
     if low == high:
         raise DataFault(where, f"every voxel is {low}, there is nothing to see", PREPARE)
     if stored.dtype == np.uint8:
-        voxels = np.divide(stored, np.float32(255), dtype=np.float32)
-    else:
-        if low < -TOLERANCE or high > 1 + TOLERANCE:
-            raise DataFault(
-                where, f"intensities run from {low:g} to {high:g}, outside [0, 1]", PREPARE
-            )
-        voxels = np.array(stored, dtype=np.float32, order="C")
-        if low < 0 or high > 1:
-            voxels.clip(0, 1, out=voxels)
-    return np.ascontiguousarray(voxels).reshape(1, *voxels.shape[-3:])
+        np.divide(stored, np.float32(255), out=voxels)
+        return
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise DataFault(where, f"intensities run from {low:g} to {high:g}, outside [0, 1]", PREPARE)
+    if stored is not voxels:
+        voxels[...] = stored
+    if low < 0 or high > 1:
+        voxels.clip(0, 1, out=voxels)
 
 
 def read_mask(
@@ -147,7 +177,7 @@ def open_array(path: Path, where: str, kinds: str, expected: str) -> np.ndarray:
         if dtype.kind not in kinds:
             raise DataFault(where, f"voxels are {dtype}, expected {expected}", PREPARE)
         with HEADERS:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return np.load(path, mmap_mode="c", allow_pickle=False)
     except FileNotFoundError:
         raise DataFault(
             where, "no such volume", "check the data root or download it again"
