@@ -8,13 +8,13 @@ from tomovox.models.language import Language
 
 def limited(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     """Let the language model run out of memory above `most` rows; return the rows of each try."""
-    speak, tries = Language.speak, []
+    prefill, tries = Language.prefill, []
 
-    def with_limit(self, spliced, max_new_tokens):
-        tries.append(len(spliced.mask))
-        if len(spliced.mask) > most:
+    def with_limit(self, prompts, opening=None):
+        tries.append(len(prompts.mask))
+        if len(prompts.mask) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
-        return speak(self, spliced, max_new_tokens)
+        return prefill(self, prompts, opening)
 
-    monkeypatch.setattr(Language, "speak", with_limit)
+    monkeypatch.setattr(Language, "prefill", with_limit)
     return tries

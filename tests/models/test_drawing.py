@@ -70,7 +70,7 @@ def test_the_state_that_says_seg_is_the_one_that_its_label_points_to():
         model.language.model.get_output_embeddings().weight.zero_()
     model.language.vocabulary = replace(DRAWS, seg=0)  # of equal logits the first is said
     spliced, _ = model.read(asked([*volumes(2)], [[5, 6], [7, 8, 9]], [0, 1]))
-    spoken = model.language.speak(spliced, 1)
+    spoken = model.language.speak(model.language.prefill(spliced), 1)
     assert spoken.draws.all()
     torch.testing.assert_close(spoken.prompt, model.language.hidden(spliced)[:, -1], **CLOSE)
 

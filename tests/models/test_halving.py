@@ -9,8 +9,8 @@ from short_memory import limited
 from test_drawing import DRAWS, drawer
 from tiny_models import QUESTIONS, VOCABULARY, asked, make, volumes
 
+from tomovox.models.decoding import Spoken
 from tomovox.models.halving import AtOnce, Said, if_memory_allows, is_out_of_memory, rows_of
-from tomovox.models.language import Spoken
 from tomovox.schema import Batch, TomovoxError
 
 SEVEN = [*QUESTIONS, [21, 22], [5, 23, 24, 6], [25]]

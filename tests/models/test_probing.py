@@ -30,7 +30,11 @@ def keeping(*places: int) -> np.ndarray:
 def test_with_every_slice_kept_the_answer_is_as_likely_as_in_a_prediction(name, where):
     probe = probe_of(name)
     spliced, _ = probe.model.read(probe.batch)
-    plain = answer_logprobs(probe.model.language, spliced, [[answer] for answer in ANSWERS])
+    plain = answer_logprobs(
+        probe.model.language,
+        probe.model.language.prefill(spliced),
+        [[answer] for answer in ANSWERS],
+    )
     found = probe(np.ones((1, 8), bool), where)
     np.testing.assert_allclose(found, np.array(plain).T, atol=2e-4)
 

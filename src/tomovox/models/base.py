@@ -25,7 +25,7 @@ from tomovox.models.percepts import PerceptsConfig, perceived
 from tomovox.models.released import KeyReport, load_whole
 from tomovox.models.segmentation import SegVolConfig, seg_projector
 from tomovox.models.sharding import share_out, system_of
-from tomovox.models.splice import Spliced, lay_out, splice
+from tomovox.models.splice import Common, Spliced, lay_out, splice
 from tomovox.models.weights import reads_sources, sizes_only
 from tomovox.schema import (
     Batch,
@@ -246,23 +246,24 @@ class VolumeLM(LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Generated:
         """Continue the prompts of one batch greedily; draw masks and score choices if asked to.
 
-        The studies are perceived once, however few questions fit into memory at once. Raises
-        TomovoxError when not even one does.
+        Studies are perceived once, however few questions fit at once; TomovoxError if none does.
         """
         percept = with_memory(lambda: perceived(self, batch.studies), batch, "its volumes")
         pad, masks = self.language.vocabulary.pad, None
-        said = self.at_once.answer(batch, lambda part: self._say(percept, part), pad)
+        common = Common.of(batch, self.language.vocabulary.placeholder)
+        said = self.at_once.answer(batch, lambda part: self._say(percept, common, part), pad)
         del percept  # what draws a mask may need its memory
         if self.mask_head_config is not None:
             parts = self.seg_module, self.seg_projector
             masks = with_memory(lambda: draw(*parts, batch, said.spoken), batch, "a mask")
         return Generated(said.spoken.ids, said.slice_scores, masks, said.choice_logprobs)
 
-    def _say(self, percept: Percept, batch: Batch) -> Said:
+    def _say(self, percept: Percept, common: Common, batch: Batch) -> Said:
         """Answer questions about studies that are perceived already."""
         spliced, visual = self.read_percept(percept, batch)
-        spoken = self.language.speak(spliced, self.max_new_tokens)
-        logprobs = choice_logprobs(self.language, spliced, batch.records, self.choice_answers)
+        prompts = self.language.prefill(spliced, common.opening(batch, visual))
+        logprobs = choice_logprobs(self.language, prompts, batch.records, self.choice_answers)
+        spoken = self.language.speak(prompts, self.max_new_tokens)
         return Said(spoken, visual.slice_scores, logprobs)
 
     # ---- optimisation and checkpoints ------------------------------------------------------

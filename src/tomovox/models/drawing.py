@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tomovox.models.language import Spoken
+from tomovox.models.decoding import Spoken
 from tomovox.models.segmentation import SegVol, dice_loss, mask_bce, mask_prompts
 from tomovox.models.splice import Spliced
 from tomovox.schema import Batch, Studies, TomovoxError

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from tomovox.models.language import Spoken
+from tomovox.models.decoding import Spoken
 from tomovox.schema import Batch, Questions, TomovoxError
 
 T = TypeVar("T")

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tomovox.models.decoding import Prefilled, Spoken, prefill, speak
 from tomovox.models.released import load_weights
-from tomovox.models.splice import Spliced
+from tomovox.models.splice import Opening, Spliced
 from tomovox.models.weights import load_pretrained, reads_sources
 from tomovox.packaged import quiet_loading
 from tomovox.schema import IGNORE, TomovoxError, Vocabulary
@@ -112,15 +113,6 @@ class _Named(nn.Module):
         self.model = model
 
 
-@dataclass
-class Spoken:
-    """What greedy decoding gave: ids, and per row the mean state that said [SEG], if any did."""
-
-    ids: Int[Tensor, "b n"]
-    prompt: Float[Tensor, "b h"]
-    draws: Bool[Tensor, "b"]
-
-
 class Language(nn.Module):
     """A causal language model that reads embeddings."""
 
@@ -190,43 +182,19 @@ class Language(nn.Module):
         return head(hidden.to(head.weight.dtype)).float()
 
     @torch.no_grad()
-    def greedy(self, spliced: Spliced, max_new_tokens: int) -> Int[Tensor, "b n"]:
-        """Continue left-padded rows greedily until each said eos; what follows an eos is pad."""
-        return self.speak(spliced, max_new_tokens).ids
+    def prefill(self, prompts: Spliced, opening: Opening | None = None) -> Prefilled:
+        """Read left-padded prompts to continue; see `decoding.prefill`."""
+        return prefill(self, prompts, opening)
 
     @torch.no_grad()
-    def speak(self, spliced: Spliced, max_new_tokens: int) -> "Spoken":
-        """Continue as `greedy` does, and keep the states that said [SEG]."""
-        from transformers import DynamicCache
+    def greedy(self, prompts: Spliced, max_new_tokens: int) -> Int[Tensor, "b n"]:
+        """Continue left-padded rows greedily until each said eos; what follows an eos is pad."""
+        return self.speak(self.prefill(prompts), max_new_tokens).ids
 
-        body = self.model.get_decoder()
-        cache = DynamicCache(config=self.model.config)
-        mask, embeds, positions = spliced.mask.long(), spliced.embeds, spliced.positions
-        alive = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
-        said: list[Tensor] = []
-        drawn = embeds.new_zeros(len(embeds), embeds.shape[-1], dtype=torch.float32)
-        times = torch.zeros(len(embeds), dtype=torch.long, device=embeds.device)
-        for _ in range(max_new_tokens):
-            state = body(
-                inputs_embeds=embeds,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state[:, -1]
-            token = self.head(state)[:, : self.vocabulary.size].argmax(-1)
-            token = token.masked_fill(~alive, self.vocabulary.pad)
-            said.append(token)
-            draws = alive & (token == (-1 if self.vocabulary.seg is None else self.vocabulary.seg))
-            drawn, times = drawn + state.float() * draws[:, None], times + draws
-            alive = alive & (token != self.vocabulary.eos)
-            if not alive.any():
-                break
-            embeds = self.embed(token[:, None])
-            positions = positions[:, -1:] + 1
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        ids = torch.stack(said, dim=1) if said else mask.new_empty(len(mask), 0)
-        return Spoken(ids, drawn / times.clamp(min=1)[:, None], times > 0)
+    @torch.no_grad()
+    def speak(self, prompts: Prefilled, max_new_tokens: int) -> Spoken:
+        """Continue as `greedy` does, and keep the states that said [SEG]."""
+        return speak(self, prompts, max_new_tokens)
 
 
 def _fit_token_rows(model: Any, vocabulary: Vocabulary) -> None:

@@ -99,7 +99,7 @@ class SliceProbe:
         for task in np.unique(tasks):
             rows = np.flatnonzero(tasks == task)
             answers = [[self.answers[place]] for place in asked[rows].tolist()]
-            mine = _without_padding(prompts, rows)
+            mine = self.model.language.prefill(_without_padding(prompts, rows))
             found[rows] = np.ravel(answer_logprobs(self.model.language, mine, answers))
         return found
 

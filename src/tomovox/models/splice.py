@@ -1,5 +1,8 @@
 """Where do the visual tokens go? They replace the one placeholder of each row.
 
+What questions about a volume have in common then stands first: the words up to the placeholder and
+the visual tokens that no question changes.
+
 Letters: b rows, t text tokens, v visual tokens, h language-model width; the result has t - 1 + v
 positions.
 """
@@ -10,7 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tomovox.schema import IGNORE, VisualTokens
+from tomovox.schema import IGNORE, Batch, VisualTokens
+
+WORTHWHILE = 32
+"""Positions that must be spared: to read some costs one more pass over the weights."""
 
 
 @dataclass
@@ -25,6 +31,62 @@ class Spliced:
     def positions(self) -> Int[Tensor, "b l"]:
         """Index of each token among the seen tokens of its row; 0 at leading padding."""
         return (self.mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+@dataclass
+class Opening:
+    """The first `length` positions of rows, the same in all rows of a study.
+
+    They begin at `start`, after the padding on the left, in no row before `first`.
+    """
+
+    length: int
+    first: int
+    start: Int[Tensor, "b"]
+    study: Int[Tensor, "b"]
+
+
+@dataclass
+class Common:
+    """How many leading ids all prompts of a batch share, and how often they repeat in it.
+
+    `place` counts those before the placeholder of the first prompt. `first` is where the longest
+    prompt begins: a part of the batch is laid out as the whole is.
+    """
+
+    ids: int
+    repeats: int
+    place: int
+    first: int
+
+    @classmethod
+    def of(cls, batch: Batch, placeholder: int) -> "Common":
+        """Return what left-padded prompts share; each keeps one id at least for itself."""
+        start = _starts(batch.attention_mask)
+        most = batch.input_ids.shape[1] - 1 - int(start.max())
+        ids = batch.input_ids.gather(1, start[:, None] + torch.arange(most, device=start.device))
+        same = int((ids == ids[:1]).all(0).long().cumprod(0).sum())
+        repeats = len(start) - len(batch.questions.study.unique())
+        holders = (batch.input_ids[0] == placeholder).long()
+        return cls(same, repeats, int(holders.argmax() - start[0]), int(start.min()))
+
+    def opening(self, batch: Batch, visual: VisualTokens) -> Opening | None:
+        """Return what questions of the batch open with once spliced; None if too little to share.
+
+        It ends before the first visual token that depends on the question.
+        """
+        length = self.ids
+        if self.ids > self.place:
+            after = 0 if visual.own is not None else self.ids - self.place - 1
+            length = self.place + visual.shared.shape[1] + after
+        if length * self.repeats < WORTHWHILE:
+            return None
+        start = _starts(batch.attention_mask)
+        return Opening(length, self.first, start, batch.questions.study)
+
+
+def _starts(mask: Bool[Tensor, "b t"]) -> Int[Tensor, "b"]:
+    return mask.long().argmax(-1)
 
 
 def lay_out(
