@@ -1,5 +1,6 @@
 """Does the question encoder of Med-2E3 come from its name, whole, frozen and unsaved?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,30 @@ def test_padding_changes_no_vector(bert, two_questions):
     questions.ids = torch.nn.functional.pad(questions.ids, (0, 3), value=7)
     questions.mask = torch.nn.functional.pad(questions.mask, (0, 3), value=False)
     assert torch.allclose(vectors(med2e3, questions), before, atol=1e-6)
+
+
+def test_questions_that_are_asked_twice_are_read_once(bert, two_questions):
+    med2e3, questions = model(bert, "pooler"), two_questions.questions
+    rows = torch.tensor([0, 1, 0, 0, 1])
+    asked = replace(
+        questions, ids=questions.ids[rows], mask=questions.mask[rows], study=questions.study[rows]
+    )
+    read: list[int] = []
+    med2e3.question.body.register_forward_pre_hook(
+        lambda _, args, given: read.append(len(given["input_ids"])), with_kwargs=True
+    )
+    found = vectors(med2e3, asked)
+    assert read == [2]
+    torch.testing.assert_close(found, vectors(med2e3, questions)[rows])
+
+
+def test_an_end_that_is_padding_for_one_question_is_none_for_another(bert, two_questions):
+    questions = two_questions.questions
+    ids = questions.ids[:1].repeat(2, 1)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    mask[0, -1] = False
+    first, second = vectors(model(bert, "mean"), replace(questions, ids=ids, mask=mask))
+    assert not torch.allclose(first, second)
 
 
 def test_training_leaves_no_dropout_in_the_frozen_encoder(bert, two_questions):

@@ -1,7 +1,7 @@
 """How does Med-2E3 read a volume? 3D tokens, and 2D tokens of the slices a question needs.
 
-Letters: u studies, b questions, n slices, g depth slabs, m 3D tokens per slab, p tokens per slice,
-h language width.
+Letters: u studies, b questions, q distinct ones, t tokens of a question, n slices, g depth slabs, m
+3D tokens per slab, p tokens per slice, h language width.
 Source: Med-2E3 (arXiv 2411.12783v2): dual encoders, TG-IS, [3D tokens; weighted 2D tokens].
 """
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import mlp, pool_grid
 from tomovox.models.released import load_weights
 from tomovox.models.slices import SliceEncoderConfig
-from tomovox.models.tgis import Scoring, TextGuidedScoring, aggregate, slice_keys
+from tomovox.models.tgis import Scoring, TextGuidedScoring
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.models.weights import load_pretrained, reads_sources, sizes_only
 from tomovox.schema import Percept, Questions, Studies, TomovoxError, VisualTokens
@@ -140,12 +140,10 @@ class Med2E3(VolumeLM):
         tokens3d = self.connector3d(percept.features["tokens3d"])
         if self.tokens == "3d":
             return VisualTokens(shared=tokens3d)
-        tokens2d = self.connector2d(percept.features["tokens2d"])
-        slabs = self.vision3d_config.grid[0] // self.pool
-        keys = slice_keys(tokens3d.unflatten(1, (slabs, -1)), tokens2d)
+        tokens2d = percept.features["tokens2d"]
+        slabs = tokens3d.unflatten(1, (self.vision3d_config.grid[0] // self.pool, -1))
         text = self.question(questions, self.language)
-        weights, scores = self.tgis(keys[questions.study], text)
-        own = aggregate(weights, tokens2d[questions.study])
+        own, scores = self.tgis(slabs, tokens2d, self.connector2d, text, questions.study)
         count = tokens2d.shape[1]
         index = torch.arange(count, device=own.device)
         shared = tokens3d if self.tokens == "both" else tokens3d[:, :0]
@@ -187,13 +185,30 @@ class QuestionEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, questions: Questions, language: nn.Module) -> Float[Tensor, "b t"]:
-        """Return one vector per question."""
-        mask = questions.mask.unsqueeze(-1)
+        """Return one vector per question; a BERT reads what several rows ask only once.
+
+        Nothing is kept from batch to batch: a run that was cut gives the digits of a whole one.
+        """
         if self.kind == "embedding":
-            return _masked_mean(language.embed(questions.ids), mask)  # type: ignore[operator]
+            embedded = language.embed(questions.ids)  # type: ignore[operator]
+            return _masked_mean(embedded, questions.mask.unsqueeze(-1))
+        ids, mask, row = _distinct(questions.ids, questions.mask)
         with torch.no_grad():
-            output = self.body(input_ids=questions.ids, attention_mask=questions.mask.long())
-        return output.pooler_output if self.kind == "pooler" else _masked_mean(output[0], mask)
+            output = self.body(input_ids=ids, attention_mask=mask.long())
+        pooled = self.kind == "pooler"
+        vectors = output.pooler_output if pooled else _masked_mean(output[0], mask.unsqueeze(-1))
+        return vectors[row]
+
+
+def _distinct(
+    ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]
+) -> tuple[Int[Tensor, "q t"], Bool[Tensor, "q t"], Int[Tensor, "b"]]:
+    """Return the distinct questions of a batch, and which of them each row asks."""
+    if len(ids) == 1:
+        return ids, mask, torch.zeros(1, dtype=torch.long, device=ids.device)
+    marked = ids.masked_fill(~mask, -1)
+    rows, row = marked.unique(dim=0, return_inverse=True)
+    return rows.clamp(min=0), rows >= 0, row
 
 
 def _masked_mean(tokens: Float[Tensor, "b t d"], mask: Tensor) -> Float[Tensor, "b d"]:
