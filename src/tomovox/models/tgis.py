@@ -213,8 +213,9 @@ class TextGuidedScoring(nn.Module):
             start = sum(done.shape[-1] for done in found)
             found.append(logits)
             total.add(logits, kept[..., start : start + logits.shape[-1]], hidden)
-        tokens, weight = (asked.rows(x).to(hidden.dtype) for x in total.result())
+            del hidden  # gone before the next slices are projected
         last = _last(connector)
+        tokens, weight = (asked.rows(x).to(last.weight.dtype) for x in total.result())
         own = nn.functional.linear(tokens, last.weight) + weight[..., None] * last.bias
         return own, asked.rows(torch.cat(found, dim=-1)).softmax(-1)
 
@@ -238,6 +239,7 @@ class TextGuidedScoring(nn.Module):
                 yield slice_logits(self.norm_keys(keys), query, self.temperature), hidden
             else:
                 yield prior[..., now].expand(-1, asked.most, -1), hidden
+            del hidden
 
     def _top(
         self, parts: Iterable[tuple[Tensor, Tensor]]
