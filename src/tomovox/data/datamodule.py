@@ -168,7 +168,7 @@ class M3DDataModule(LightningDataModule):
         self.control, self.permutations, self.choice_likelihood = control, 0, False
         self._datasets.pop("test", None)
 
-    def predict_studies(self) -> list[list[Record]]:
+    def predict_studies(self) -> Sequence[list[Record]]:
         """Return the questions of every study to predict, skipped or not, a list per study."""
         return self._ready("test").studies
 
@@ -257,9 +257,10 @@ class M3DDataModule(LightningDataModule):
 
     def _dataset(self, name: str) -> StudyDataset:
         if name == "train":
+            records, self._training = self.train_records(), None  # the data set holds them packed
             return StudyDataset(
                 self.root,
-                self.train_records(),
+                records,
                 questions_per_study=self.questions_per_study,
                 mix=self.mix,
                 shuffle_choices=self.shuffle_choices,

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
+from tomovox.data.packed_studies import PackedStudies
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text
 from tomovox.data.volumes import augment, read_target, read_volume, read_volumes
@@ -78,15 +79,16 @@ class StudyDataset(Dataset[StudyItem]):
         self.mix = dict(mix or {})
         self.shuffle_choices = shuffle_choices
         self.augmented = augmented
-        self.studies = group_by_study(records)[:limit]
+        studies = group_by_study(records)[:limit]
         self.left_out: list[tuple[str, str]] = []
         if on_bad_volume == "list":
-            self.studies, self.left_out = without_unreadable(self.root, self.studies)
-        if not self.studies:
+            studies, self.left_out = without_unreadable(self.root, studies)
+        if not studies:
             reason = f"; {self.left_out[0][1]}" if self.left_out else ""
             raise TomovoxError(f"{self.root}: no study with a readable volume is left{reason}")
+        self.studies = PackedStudies(studies)
         self.control = control
-        self.others = other_patients(self.studies) if control == OTHER_PATIENT else []
+        self.others = other_patients(studies) if control == OTHER_PATIENT else []
 
     def __len__(self) -> int:
         """Number of studies."""
@@ -105,16 +107,20 @@ class StudyDataset(Dataset[StudyItem]):
     def __getitems__(self, indices: Sequence[int | tuple[int, int]]) -> list[StudyItem]:
         """Return the studies of a batch, whose volumes are read at once (see `read_volumes`)."""
         drawn = [index if isinstance(index, tuple) else (index, None) for index in indices]
-        read = self._volumes([row for row, _ in drawn])
+        studies = [self.studies[row] for row, _ in drawn]
+        read = self._volumes([study[0] for study in studies])
         return [
-            self._item(row, seed, voxels) for (row, seed), voxels in zip(drawn, read, strict=True)
+            self._item(row, seed, study, voxels)
+            for (row, seed), study, voxels in zip(drawn, studies, read, strict=True)
         ]
 
-    def _item(self, row: int, seed: int | None, voxels: list[Tensor]) -> StudyItem:
-        records = self.studies[row]
+    def _item(
+        self, row: int, seed: int | None, records: list[Record], voxels: list[Tensor]
+    ) -> StudyItem:
         if seed is None:
             masks = self._masks(records, voxels[0])
-            return StudyItem(self._shown(row, voxels), list(records), masks)
+            shown = self._shown(row, records[0].volumes, voxels)
+            return StudyItem(shown, records, masks)
         random = np.random.default_rng(seed)
         drawn = self._draw(records, random)
         if self.augmented:
@@ -122,18 +128,16 @@ class StudyDataset(Dataset[StudyItem]):
             voxels = [augment(volume, generator) for volume in voxels]
         return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]))
 
-    def _volumes(self, rows: Sequence[int]) -> list[list[Tensor]]:
-        """Return the series of each of these studies."""
-        asked = [self.studies[row][0] for row in rows]
+    def _volumes(self, asked: Sequence[Record]) -> list[list[Tensor]]:
+        """Return the series of the study of each record."""
         wanted = [(name, first.id) for first in asked for name in first.volumes]
         read = iter(read_volumes(self.root, wanted))
         return [list(itertools.islice(read, len(first.volumes))) for first in asked]
 
-    def _shown(self, row: int, voxels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what the control shows in place of the volumes of a study."""
+    def _shown(self, row: int, paths: Sequence[str], voxels: Sequence[Tensor]) -> list[Tensor]:
+        """Return what the control shows in place of the volumes `paths` of a study."""
         if self.control == OTHER_PATIENT:
-            return self._volumes([self.others[row]])[0]
-        paths = self.studies[row][0].volumes
+            return self._volumes([self.studies[self.others[row]][0]])[0]
         return [tampered(v, self.control, path) for v, path in zip(voxels, paths, strict=True)]
 
     def _masks(self, records: Sequence[Record], volume: Tensor) -> dict[int, Tensor]:
