@@ -70,7 +70,7 @@ def faults(
     for place, record in found.items():
         name = "/".join(place)
         least = targets.get(place)
-        if not record.equal:
+        if record.equal is False:
             wrong.append(f"{name}: the answers differ")
         # Written so that a ratio that is no number is a fault too.
         if least is not None and not record.ratio >= least:
@@ -84,13 +84,17 @@ def row_of(record: Record, targets: Mapping[tuple[str, str], float]) -> list[str
     figures = (record.ours, record.reference)
     peaks = (record.peak_mib_ours, record.peak_mib_reference)
     return [
-        *(record.suite, record.case, f"{record.ratio:.2f}x"),
+        *(record.suite, record.case, _shown(record.ratio, ".2f", "x")),
         "" if least is None else f"{least:g}x",
-        *(f"{figure:,.4g}" for figure in figures),
-        *(record.unit, "yes" if record.equal else "NO"),
-        *(f"{peak:,.1f}" for peak in peaks),
+        *(_shown(figure, ",.4g") for figure in figures),
+        *(record.unit, {True: "yes", False: "NO", None: ""}[record.equal]),
+        *(_shown(peak, ",.1f") for peak in peaks),
         "" if record.limit is None else f"{record.limit:,.4g}",
     ]
+
+
+def _shown(figure: float, form: str, unit: str = "") -> str:
+    return "" if math.isnan(figure) else f"{figure:{form}}{unit}"
 
 
 def print_row(cells: Sequence[str], widths: Sequence[int] = (8, 26, 9, 8, 10, 10, 12, 5, 9, 13, 9)):

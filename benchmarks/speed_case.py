@@ -32,7 +32,8 @@ class Case:
         name: as targets.csv has it.
         unit: of the speeds, such as "questions/s"; of what `compares` says otherwise.
         work: units of work in one call.
-        ours, reference: the two ways; called many times, they do the same each time.
+        ours, reference: the two ways; called many times, they do the same each time. Without a
+            reference ours is measured alone.
         equal: whether what they return is the same answer.
         limit: returns the speed that the machine cannot pass, in the same unit.
         compares: what the ratio is of. "speed": seconds of a call. "memory": peak extra memory.
@@ -45,7 +46,7 @@ class Case:
     unit: str
     work: float
     ours: Callable[[], Any]
-    reference: Callable[[], Any]
+    reference: Callable[[], Any] | None
     equal: Callable[[Any, Any], bool]
     limit: Callable[[], float] | None = None
     compares: Literal["speed", "memory", "size"] = "speed"
@@ -53,7 +54,10 @@ class Case:
 
 
 class Record(NamedTuple):
-    """What was measured of a case: how many times better ours is, and both figures in the unit."""
+    """What was measured of a case: how many times better ours is, and both figures in the unit.
+
+    Without a reference its figures and the ratio are nan, and `equal` is None.
+    """
 
     suite: str
     case: str
@@ -61,7 +65,7 @@ class Record(NamedTuple):
     ours: float
     reference: float
     unit: str
-    equal: bool
+    equal: bool | None
     peak_mib_ours: float
     peak_mib_reference: float
     limit: float | None
@@ -77,6 +81,8 @@ class Call(NamedTuple):
 
 def measure(case: Case, repeats: int = 5) -> Record:
     """Return what a case measures: medians of `repeats` alternating calls after the first."""
+    if case.reference is None:
+        return measured_alone(case, repeats)
     first, other = watched_call(case.ours), watched_call(case.reference)
     equal = bool(case.equal(first.returned, other.returned))
     if case.compares == "size":
@@ -96,6 +102,17 @@ def measure(case: Case, repeats: int = 5) -> Record:
     limit = None if case.limit is None else case.limit()
     return Record(
         *(case.suite, case.name, ratio, ours, reference, case.unit, equal, *peaks, limit),
+    )
+
+
+def measured_alone(case: Case, repeats: int) -> Record:
+    """Return the median speed and the peak memory of ours, where there is no reference."""
+    peak = watched_call(case.ours).peak_mib
+    ours = case.work / median(timed(case.ours) for _ in range(repeats))
+    limit = None if case.limit is None else case.limit()
+    none = float("nan")
+    return Record(
+        *(case.suite, case.name, none, ours, none, case.unit, None, peak, none, limit),
     )
 
 

@@ -73,6 +73,14 @@ def test_a_case_may_compare_what_its_outputs_take():
     assert (found.ratio, found.ours, found.reference) == (4.0, 2, 8)
 
 
+def test_a_case_without_a_reference_is_measured_alone():
+    found = measure(case(reference=None), repeats=1)
+    assert found.ours > 0
+    assert found.equal is None
+    cells = speed.row_of(found, {})
+    assert (cells[2], cells[5], cells[7]) == ("", "", "")
+
+
 def test_reaching_every_target_is_no_fault():
     both = [record(), record(suite="data", name="small", ratio=4.0)]
     assert speed.faults(both, TARGETS, ("score", "data")) == []
