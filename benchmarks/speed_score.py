@@ -32,7 +32,7 @@ from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 from speed_case import Case
 
 from tomovox.metrics import bleu, meteor, text
-from tomovox.metrics.resources import word_tokenizer, wordnet
+from tomovox.metrics.resources import wordnet
 from tomovox.metrics.synonyms import synonyms
 from tomovox.metrics.word_tokens import word_tokens
 
@@ -233,13 +233,13 @@ def all_at_once(pairs: Pairs) -> Values:
 
 def forget() -> None:
     """Forget every synset, word and text that either side has seen; WordNet's index stays."""
-    word_tokenizer(), synonyms()
     wordnet()._synset_offset_cache.clear()
-    word_tokens.cache_clear()
-    synonyms().of.cache_clear()
+    words = word_tokens()
     for memory in (
         *(Tokenizer13a.__call__, TokenizerRegexp.__call__, text.rouge_tokens),
-        *(bleu.tokens_13a, bleu._chunk_13a, bleu._matches, meteor._lower_tokens, meteor._stem),
+        *(bleu.tokens_13a, bleu._chunk_13a, bleu._matches, synonyms().of),
+        *(words._inner, words._last, words._punkt.text_contains_sentbreak),
+        *(meteor._lower_tokens(), meteor._stem),
     ):
         memory.cache_clear()
 

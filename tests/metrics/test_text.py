@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ def test_rouge_agrees_with_rouge_score():
     }
     for name, values in ours.items():
         assert values == pytest.approx([row[name].fmeasure for row in theirs], abs=1e-12)
+
+
+def test_rouge_reads_runs_of_letters_and_digits_alone():
+    said = "5\u00b5m T2 \u0130nf\u00e9ct_1 a\u00a0b-C\n\u4e2d3?x"
+    wanted = tuple(re.findall("[a-z0-9]+", said.lower()))
+    assert text.rouge_tokens(said) == wanted
 
 
 def test_the_bit_parallel_subsequence_is_as_long_as_that_of_the_table():

@@ -15,7 +15,8 @@ PIECES = (
     "Gonna gimme wanna lemme gotta can't patient's 'quoted' \"said\" '' `` -- - ... .. . , : ; ? ! "
     "?! ( ) [ ] { } < > (mild) (see). ). .) >. a/b 5-mm left-sided 3% & # @ $5 * x_y _ + = cysts, "
     "cysts. cysts: size:3 a,b ,, :: .,. é 5\u00b5m don't 'tis d'ye more'n it's' \u201cwell\u201d "
-    "1. \n \t \u00a0 cannot, cannot. no."
+    "1. \n \t \u00a0 cannot, cannot. no. x_y. x_cannot cannot-x 2.5. 2.5, a. B. al. et Fig. ?. !, "
+    "(a). b.) >a 1.) +. %. he. He. The the, the. pt. 1st. a.b. --. gonna."
 )
 
 
@@ -48,3 +49,13 @@ def test_the_words_that_are_two_are_those_of_nltk():
     assert all(len(split(word)) == 2 for word in CONTRACTED)
     listed = [pattern.pattern for pattern in NLTKWordTokenizer.CONTRACTIONS2]
     assert len(CONTRACTED) == sum("'" not in pattern for pattern in listed)
+
+
+def test_sentences_end_where_nltk_ends_them_whatever_words_meet():
+    draw, wanted = random.Random(9), word_tokenizer()
+    before = "cyst. 3.2. 3. a. B. e.g. etc. Dr. no. pp. u.s. seen? seen! 5%. x-ray. x_y. 1,000."
+    after = "liver Liver The the No no 3.2 3 3.2, 3.2. A a. e.g. colgate Henley et, x_y 5%"
+    for first in before.split():
+        for second in after.split():
+            text = " ".join([draw.choice(("the", "3", "A")), first, second, "is", "."])
+            assert word_tokens().of(text) == wanted(text), text

@@ -7,13 +7,17 @@ Source: Papineni et al., ACL 2002; tokens as mteval-v13a.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from tomovox.metrics.text import overlap
 
 ORDERS = 4
 """BLEU-4 is the longest that is reported."""
@@ -24,13 +28,7 @@ def tokens_13a(text: str) -> tuple[str, ...]:
     """Return the tokens of mteval-v13a; case and punctuation are kept."""
     if any(joined in text for joined in _REACHING):
         return tuple(_tokenizer_13a()(text.strip()).split())
-    tokens: list[str] = []
-    for chunk in text.split():
-        if chunk.isalnum():  # most are, and no mark stands in them
-            tokens.append(chunk)
-        else:
-            tokens += _chunk_13a(chunk)
-    return tuple(tokens)
+    return tuple(chain.from_iterable(map(_chunk_13a, text.split())))
 
 
 def bleu_counts(
@@ -93,8 +91,15 @@ _REACHING = ("&", "<skipped>", "-\n")
 """What mteval-v13a replaces before it splits; all else is decided between two spaces."""
 
 
+_WORD_AND_MARK = re.compile(r"([A-Za-z0-9]+|[0-9]+\.[0-9]+)([.,]?)")
+
+
 @lru_cache(maxsize=1 << 16)
 def _chunk_13a(chunk: str) -> tuple[str, ...]:
+    if chunk.isalnum():  # most are, and no mark stands in them
+        return (chunk,)
+    if found := _WORD_AND_MARK.fullmatch(chunk):
+        return found.groups() if found[2] else (chunk,)
     return tuple(_tokenizer_13a()(chunk).split())
 
 
@@ -108,8 +113,7 @@ def _count(prediction: str, reference: str, k: int) -> list[int]:
 @lru_cache(maxsize=1 << 15)
 def _matches(said: tuple[str, ...], wanted: tuple[str, ...], order: int) -> int:
     """Return how many n-grams of an order both have. Kept: BLEU-1 to BLEU-4 ask for the same."""
-    counts, target = _grams(said, order), _grams(wanted, order)
-    return sum(min(counts[gram], target[gram]) for gram in counts.keys() & target.keys())
+    return overlap(_grams(said, order), _grams(wanted, order))
 
 
 def _grams(tokens: tuple[str, ...], order: int) -> Counter[Any]:

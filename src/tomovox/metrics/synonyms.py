@@ -8,6 +8,7 @@ as follow WordNet's manual (morphy(7WN), wndb(5WN)), and are those of NLTK's rea
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -27,16 +28,19 @@ ENDINGS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Part of speech -> the endings of its regular forms, and what stands there in the base form."""
 
-_INDEX_LINE = re.compile(rb"^(\S+) (.*)$", re.MULTILINE)
+_INDEX_LINE = re.compile(r"^(\S+) (.*)$", re.MULTILINE)
 
 
 class _Part(NamedTuple):
-    """One part of speech: index lines by lemma, synsets by offset, base forms of irregular ones."""
+    """One part of speech: index lines by lemma, synsets by offset, base forms of irregular ones.
 
-    lines: dict[bytes, bytes]
+    Endings stand below their last letter.
+    """
+
+    lines: dict[str, str]
     data: bytes
     irregular: dict[str, list[str]]
-    endings: tuple[tuple[str, str], ...]
+    endings: dict[str, list[tuple[str, str]]]
 
 
 class Synonyms:
@@ -52,7 +56,7 @@ class Synonyms:
         names: set[str] = set()
         for part in self._parts:
             for form in _forms(word, part):
-                line = part.lines.get(form.encode())
+                line = part.lines.get(form)
                 if line is not None:
                     names |= _names(line, part.data)
         return frozenset(names)
@@ -69,11 +73,14 @@ def _read(root: Any, part: str) -> _Part:
         _bytes(root, name) for name in (f"index.{part}", f"data.{part}", f"{part}.exc")
     )
     terms = (line.split() for line in irregular.decode().splitlines())
+    endings: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for old, new in ENDINGS[part]:
+        endings[old[-1]].append((old, new))
     return _Part(
-        dict(_INDEX_LINE.findall(index)),
+        dict(_INDEX_LINE.findall(index.decode())),
         data,
         {first: others for first, *others in terms},
-        ENDINGS[part],
+        dict(endings),
     )
 
 
@@ -87,18 +94,20 @@ def _forms(word: str, part: _Part) -> set[str]:
     """Return what a word may be a form of; an irregular form has no regular base."""
     if word in part.irregular:
         return {word, *part.irregular[word]}
-    bases = (word[: -len(old)] + new for old, new in part.endings if word.endswith(old))
-    return {word, *bases}
+    endings = part.endings.get(word[-1:], ())
+    return {word, *(word[: -len(old)] + new for old, new in endings if word.endswith(old))}
 
 
-def _names(line: bytes, data: bytes) -> set[str]:
+def _names(line: str, data: bytes) -> set[str]:
     """Return the names in the synsets of an index line: pos, count, ..., and so many offsets."""
     fields = line.split()
     names = set()
     for offset in map(int, fields[-int(fields[1]) :]):
-        # offset, file, type, number of words in hexadecimal, then each word and its number
-        synset = data[offset : data.index(b"|", offset)].split()
-        for name in synset[4 : 4 + 2 * int(synset[3], 16) : 2]:
-            if b"_" not in name:
-                names.add(name.partition(b"(")[0].decode())  # as "afraid(p)"
+        # An offset of 8 digits, a file of 2, a type of 1 letter, the number of words as 2 digits in
+        # hexadecimal; then each word and its number.
+        count = int(data[offset + 14 : offset + 16], 16)
+        synset = data[offset + 17 : data.index(b"|", offset)].decode()
+        for name in synset.split(" ", 2 * count)[: 2 * count : 2]:
+            if "_" not in name:
+                names.add(name.partition("(")[0])  # as "afraid(p)"
     return names

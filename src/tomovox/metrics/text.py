@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-_WORD = re.compile(r"[a-z0-9]+")
+_SPACED = bytes(
+    c if chr(c) in string.ascii_lowercase + string.digits else ord(" ") for c in range(256)
+)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -34,7 +36,7 @@ def rouge_tokens(text: str) -> tuple[str, ...]:
     """Return the lower-case runs of a-z and 0-9, as ROUGE-1.5.5 and rouge-score read a text; no
     stemming.
     """
-    return tuple(_WORD.findall(text.lower()))
+    return tuple(text.lower().encode("ascii", "replace").translate(_SPACED).decode().split())
 
 
 def rouge_n(predictions: Sequence[str], references: Sequence[str], n: int) -> list[float]:
@@ -44,8 +46,7 @@ def rouge_n(predictions: Sequence[str], references: Sequence[str], n: int) -> li
 
     def score(prediction: str, reference: str) -> float:
         said, wanted = _grams(prediction, n), _grams(reference, n)
-        overlap = sum(min(said[gram], wanted[gram]) for gram in said.keys() & wanted.keys())
-        return _f1(overlap, said.total(), wanted.total())
+        return _f1(overlap(said, wanted), said.total(), wanted.total())
 
     return over_pairs(score, predictions, references)
 
@@ -80,6 +81,12 @@ def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> i
     return len(first) - row.bit_count()
 
 
+def overlap(said: Counter[Any], wanted: Counter[Any]) -> int:
+    """Return how many n-grams both have, each as often as where it is rarer."""
+    shared = said.keys() & wanted.keys()
+    return sum(map(min, map(said.__getitem__, shared), map(wanted.__getitem__, shared)))
+
+
 def exact_match(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
     """Return 1.0 where the texts agree but for case, punctuation, articles and spaces (SQuAD,
     Rajpurkar et al. 2016).
@@ -94,10 +101,10 @@ def exact_match(predictions: Sequence[str], references: Sequence[str]) -> list[f
     return over_pairs(score, predictions, references)
 
 
-def _f1(overlap: int, said: int, wanted: int) -> float:
-    if not overlap:
+def _f1(matches: int, said: int, wanted: int) -> float:
+    if not matches:
         return 0.0
-    precision, recall = overlap / said, overlap / wanted
+    precision, recall = matches / said, matches / wanted
     return 2 * precision * recall / (precision + recall)
 
 

@@ -1,27 +1,35 @@
 """What are the words of a text for METEOR? Those of nltk.word_tokenize, found without its work.
 
-NLTK tries some thirty patterns on each sentence. In plain text, of letters, digits and the marks of
-PLAIN, no pattern reaches beyond a chunk between two spaces, but for the period that ends a
-sentence; so NLTK is asked once for each chunk, between two words or behind one, and its answer is
-kept. A chunk of letters and digits is a word. Whatever is not plain NLTK splits itself.
+NLTK tries some thirty patterns on each sentence. Where all chunks between spaces are plain, no
+pattern reaches beyond a chunk, but for the period that ends a sentence; so each chunk is split
+once, as one between two words or as the last of a sentence, and kept. Words with a mark behind them
+are split here, other plain chunks by NLTK, and so is a whole sentence with a chunk that is not.
 
-Sentences are those of Punkt: where a word of letters, a period and another word meet, its rules
-come down to two look-ups.
+Sentences are those of Punkt: where two words meet at a period, its rules come down to two look-ups,
+and it is asked about each other meeting once.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from itertools import chain, pairwise
 
 from tomovox.metrics.resources import word_tokenizer
 
-PLAIN = re.compile(r"[A-Za-z0-9 .,;:()%/+=&#<>?!-]*")
+PLAIN = re.compile(r"(?![)>])(?!.*[.?!][();:?!])[A-Za-z0-9.,;:()%/+=&#<>?!_-]+")
+"""A plain chunk: letters, digits and such marks; none of which Punkt would move to the sentence
+before, and none behind which a sentence could end inside of the chunk."""
+
 CONTRACTED = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna"})
 """Words of letters alone that are two: MacIntyre's list, as NLTK has it."""
 
-_CLOSING = frozenset(")>")
-_BETWEEN_WORDS = re.compile(r"[a-z]{2,}\. [a-z]{2,}", re.IGNORECASE | re.ASCII)
+_SENTENCE_ENDS = frozenset(".?!")
+_PART = rf"(?!(?:{'|'.join(sorted(CONTRACTED))})\b)[a-z0-9_]+"
+_WORD = rf"{_PART}(?:[.-]{_PART})*"
+_INNER = re.compile(rf"({_WORD}\.?)(,?)", re.IGNORECASE | re.ASCII)
+_LAST = re.compile(rf"({_WORD})([.,?!]?)", re.IGNORECASE | re.ASCII)
+_MEETING = re.compile(r"([a-z]{2,})\. (?:([a-z]+)|[0-9]+\.[0-9]+)([,.]?)")
 
 
 class WordTokens:
@@ -40,46 +48,56 @@ class WordTokens:
                 self.text_contains_sentbreak = lru_cache(1 << 16)(self._breaks)
 
             def _breaks(self, text: str) -> bool:
-                if _BETWEEN_WORDS.fullmatch(text):
-                    first, second = text.lower().split(". ")
-                    if first not in self._params.abbrev_types:
-                        return (first, second) not in self._params.collocations
+                if meeting := _MEETING.fullmatch(text.lower()):
+                    first, second, mark = meeting.groups()
+                    known = self._params.abbrev_types
+                    if first not in known and not (mark == "." and second in known):
+                        return (first, second or "##number##") not in self._params.collocations
                 found: bool = super().text_contains_sentbreak(text)
                 return found
 
-        self._sentences = Sentences().tokenize
+        self._punkt = Sentences()
         self._split = NLTKWordTokenizer().tokenize
         self._inner = lru_cache(1 << 16)(self._split_inner)
         self._last = lru_cache(1 << 16)(self._split_last)
 
     def of(self, text: str) -> list[str]:
         """Return the words of a text as nltk.word_tokenize does."""
-        words: list[str] = []
-        for sentence in self._sentences(text):
-            chunks = sentence.split(" ")
-            if not PLAIN.fullmatch(sentence) or _CLOSING.issuperset(chunks[-1]):
-                words += self._split(sentence)
-                continue
-            last = chunks.pop()
-            for chunk in chunks:
-                if chunk.isalnum() and chunk.lower() not in CONTRACTED:
-                    words.append(chunk)
-                else:
-                    words += self._inner(chunk)
-            words += self._last(last)
-        return words
+        chunks = text.split(" ")
+        words = list(map(self._inner, chunks))
+        if not all(words):
+            sentences = self._punkt.tokenize(text)
+            return list(chain.from_iterable(map(self._of_sentence, sentences)))
+        ends = self._punkt.text_contains_sentbreak
+        for place, (chunk, following) in enumerate(pairwise(chunks)):
+            if chunk[-1] in _SENTENCE_ENDS and ends(f"{chunk} {following}"):
+                words[place] = self._last(chunk)
+        words[-1] = self._last(chunks[-1])
+        return list(chain.from_iterable(words))
 
-    def _split_inner(self, chunk: str) -> list[str]:
-        word = chunk[:-1]
-        if chunk.endswith(",") and word.isalnum() and word.lower() not in CONTRACTED:
-            return [word, ","]
-        return self._split(f"x {chunk} x")[1:-1]
+    def _of_sentence(self, sentence: str) -> list[str]:
+        chunks = sentence.split(" ")
+        words = list(map(self._inner, chunks))
+        if not all(words):
+            return self._split(sentence)
+        words[-1] = self._last(chunks[-1])
+        return list(chain.from_iterable(words))
 
-    def _split_last(self, chunk: str) -> list[str]:
-        word = chunk[:-1]
-        if chunk.endswith(".") and word.isalnum() and word.lower() not in CONTRACTED:
-            return [word, "."]
-        return self._split(f"x {chunk}")[1:]
+    def _split_inner(self, chunk: str) -> tuple[str, ...]:
+        """Return the words of a chunk before another; none where it is not plain."""
+        if not PLAIN.fullmatch(chunk):
+            return ()
+        return _word_and_mark(_INNER, chunk) or tuple(self._split(f"x {chunk} x")[1:-1])
+
+    def _split_last(self, chunk: str) -> tuple[str, ...]:
+        """Return the words of a plain chunk at the end of a sentence."""
+        return _word_and_mark(_LAST, chunk) or tuple(self._split(f"x {chunk}")[1:])
+
+
+def _word_and_mark(pattern: re.Pattern[str], chunk: str) -> tuple[str, ...]:
+    """Return a word and the mark behind it, if there is one; nothing where a chunk is more."""
+    found = pattern.fullmatch(chunk)
+    return tuple(filter(None, found.groups())) if found else ()
 
 
 @cache
