@@ -4,9 +4,10 @@ at a time?
 The released way asks one question at a time: it reads the volume again, encodes it again, and
 continues one prompt with a cache of keys and values, after the logits of all its positions (so do
 the transformers releases that M3D and Med-2E3 pin). It is measured beside it with the logits of
-the last position alone, too (`_last_logits`). Ours reads and encodes the volume once, reads what
-the prompts open with once, and continues all of them together. Same recipe, same random weights
-(SmolLM2's own; adapters not merged on either side), same .npy file, same prompts.
+the last position alone, too (`_last_logits`), and with its adapters merged (`_merged`). Ours reads
+and encodes the volume once, reads what the prompts open with once, continues all of them together,
+and merges the adapters of the recipe before the first answer. Same recipe, same random weights
+(SmolLM2's own, and adapters that change what it says), same .npy file, same prompts.
 
 No random weights stop by themselves: on both sides the end token follows after as many tokens as
 the right answer has, and stands nowhere else (`Ending`).
@@ -15,6 +16,7 @@ the right answer has, and stands nowhere else (`Ending`).
 import atexit
 import tempfile
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain
@@ -27,6 +29,7 @@ from jsonargparse import ArgumentParser
 from lightning import LightningModule, seed_everything
 from speed_case import Case
 
+from tomovox.answering import in_float32
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.dataset import StudyItem, collate_studies
 from tomovox.data.phantom import write_phantom
@@ -132,7 +135,9 @@ def asked(
     model.vocabulary = template.vocabulary()
     model.configure_model()
     model.max_new_tokens = max(lengths)
-    for weight in model.parameters():
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.01)  # fresh ones are zero, and adapt nothing
         weight.sum()  # pages of a mapped file come with their first use
     return Asked(model.eval(), template, root, records, lengths)
 
@@ -176,17 +181,23 @@ def one_at_a_time(what: Asked, last_logits: bool) -> list[list[int]]:
 
 
 def case(
-    name: str, what: Callable[[], Asked], questions: int = QUESTIONS, last_logits: bool = False
+    name: str,
+    what: Callable[[], Asked],
+    questions: int = QUESTIONS,
+    last_logits: bool = False,
+    merged: bool = False,
 ) -> Case:
     """Return the comparison of one model; its inputs are made now."""
-    built = what()
+    asked = what()
+    ours = replace(asked, model=in_float32(deepcopy(asked.model)))
+    reference = ours if merged else asked
     return Case(
         suite="decode",
         name=name,
         unit="questions/s",
         work=questions,
-        ours=partial(together, built),
-        reference=partial(one_at_a_time, built, last_logits),
+        ours=partial(together, ours),
+        reference=partial(one_at_a_time, reference, last_logits),
         equal=lambda ours, other: ours == other,
     )
 
@@ -205,6 +216,7 @@ def cases() -> Iterator[Case]:
             yield case(f"closed_vqa_{scale}_{system}", what)
     smol = partial(asked, recipe("m3d_lamed", "smol"), QUESTIONS)
     yield case("closed_vqa_smol_last_logits", smol, last_logits=True)
+    yield case("closed_vqa_smol_merged", smol, merged=True)
     yield case("closed_vqa_published_vit", published_vit)
     yield case("closed_vqa_published_vit_last_logits", published_vit, last_logits=True)
 

@@ -9,6 +9,7 @@ import torch
 
 from tomovox.data.prompts import Template
 from tomovox.metrics.choice_columns import COPY
+from tomovox.models.base import VolumeLM
 from tomovox.models.halving import AtOnce
 from tomovox.schema import LETTERS, Record, Task, TomovoxError
 
@@ -63,6 +64,14 @@ def full_float32() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(precision)
         torch.backends.cudnn.allow_tf32 = cut
+
+
+def in_float32(model: VolumeLM) -> VolumeLM:
+    """Return the model as it answers: in float32, its adapters merged. It is not to be trained."""
+    model.configure_model()
+    model.float()  # what was read, or trained, in half precision
+    model.language.merge_adapters()
+    return model
 
 
 def choice_answers(template: Template, record: Record) -> list[list[int]]:

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
+from tomovox.answering import in_float32
 from tomovox.cell import load_run
 from tomovox.data.dataset import StudyItem, collate_studies
 from tomovox.data.images import read_image
@@ -34,7 +35,7 @@ def ask(
     if not question.strip():
         raise TomovoxError("the question is empty; ask something")
     model, data = load_run(run)
-    model.float()  # as it is when the run is predicted
+    in_float32(model)
     data.vocabulary()
     voxels = torch.from_numpy(read_image(volume, window, model.volume_shape))
     record = Record("ask", Task.VQA_OPEN, "ask", "ask", (volume.name,), question, "")

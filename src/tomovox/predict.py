@@ -15,7 +15,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from tomovox.answering import BY_DEFAULT, Answering, choice_answers, full_float32
+from tomovox.answering import BY_DEFAULT, Answering, choice_answers, full_float32, in_float32
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.prompts import Template
 from tomovox.files import append_lines, mend_last_line, write_atomically
@@ -117,7 +117,7 @@ def answer(work: Work) -> None:
     """Answer what one process has to, on its device, line by line into its own files."""
     model = work.load()
     if work.answering.precision == "32-true":
-        model.float()  # what was read, or trained, in half precision
+        in_float32(model)
     template = work.datamodule.template
     work.datamodule.skip(work.skipped)
     if work.datamodule.choice_likelihood:

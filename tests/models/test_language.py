@@ -126,6 +126,20 @@ def test_fresh_adapters_change_nothing():
     torch.testing.assert_close(plain.logits(labelled()), adapted.logits(labelled()))
 
 
+def test_merged_adapters_say_the_same_with_fewer_steps():
+    model = built(train="lora")
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    apart = model.logits(labelled())
+    model.merge_adapters()
+    once = {k: v.clone() for k, v in model.state_dict().items()}
+    model.merge_adapters()
+    assert all(torch.equal(once[k], v) for k, v in model.state_dict().items())
+    torch.testing.assert_close(model.logits(labelled()), apart)
+    assert not torch.allclose(apart, built().logits(labelled()), atol=0.1)  # adapters that matter
+
+
 def test_training_adapters_leaves_the_base_unchanged():
     model = built(train="lora")
     base = {k: p for k, p in model.named_parameters() if "lora_" not in k}
