@@ -85,7 +85,6 @@ def first_stage(percepts: PerceptsConfig | None, dtype: torch.dtype) -> VolumeLM
     model = built(ViT3DConfig(), percepts, layers=4, stage="align")
     for part in (model.vision3d, model.language):
         part.to(dtype)
-    model.language.dtype = dtype
     return model
 
 
