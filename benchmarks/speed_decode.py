@@ -202,9 +202,9 @@ def case(
     )
 
 
-def published_vit(questions: int = QUESTIONS) -> Asked:
+def published_vit() -> Asked:
     """Return the published 3D ViT before SmolLM2, and the prompt of the smol recipe."""
-    return asked((PUBLISHED_VIT, recipe("m3d_lamed", "smol")[1]), questions, full=True)
+    return asked((PUBLISHED_VIT, recipe("m3d_lamed", "smol")[1]), QUESTIONS, full=True)
 
 
 def cases() -> Iterator[Case]:
@@ -227,5 +227,3 @@ def growth() -> Iterator[Case]:
         for scale in ("tiny", "smol"):
             what = partial(asked, recipe("m3d_lamed", scale), questions)
             yield case(f"{scale}_{questions}_questions", what, questions)
-        what = partial(published_vit, questions)
-        yield case(f"published_vit_{questions}_questions", what, questions)
