@@ -50,7 +50,10 @@ def tiny(folder: Path, **changes) -> Path:
         }
         for name, parts in PARTS.items()
     }
-    models["ms_vlm"]["model"]["init_args"] |= {"width": 32, "heads": 2, "layers": 1, "latents": 2}
+    models["ms_vlm"]["model"]["init_args"] |= {
+        "zformer": {"width": 32, "heads": 2, "layers": 1},
+        "latents": 2,
+    }
     vision = {"max_steps": 1, "batch_size": 2}
     experiment = {
         "data": {"phantom": {"cases": 8, "shape": [8, 32, 32], "test_cases": 2, "val_cases": 1}},

@@ -28,6 +28,7 @@ from tomovox.models.ms_vlm import MSVLM
 from tomovox.models.segmentation import SegVolConfig
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
+from tomovox.models.zformer import ZFormerConfig
 from tomovox.predict import answer_all
 from tomovox.schema import PREDICTIONS, TomovoxError, read_predictions
 
@@ -36,7 +37,7 @@ SLICES = SliceEncoderConfig(kind="conv", image=SIZE[1], patch=16, width=16)
 SYSTEMS = {
     "med2e3": lambda **k: Med2E3(VIT, SLICES, **k),
     "m3d_lamed": lambda **k: M3DLaMed(VIT, **k),
-    "ms_vlm": lambda **k: MSVLM(SLICES, 32, 1, 2, 4, 1, **k),
+    "ms_vlm": lambda **k: MSVLM(SLICES, ZFormerConfig(32, 1, 2), 4, 1, **k),
 }
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 

@@ -31,9 +31,7 @@ def mlp(width_in: int, width_out: int) -> int:
 
 BRIDGE = {"connector3d": mlp(768, 3072), "connector2d": mlp(1024, 3072), "tgis": 769 * 3072}
 SEQUENCE = {  # our re-implementation's own sizes
-    "embed_slices": 985_344,
-    "zformer": 85_026_816,
-    "zformer_norm": 1_536,
+    "zformer": 985_344 + 85_026_816 + 1_536,  # embedding of slices, blocks, norm
     "resampler": 42_548_736,
     "projector": mlp(768, 4096),
 }
@@ -155,7 +153,8 @@ def scaled(recipe: Config, folder: Path) -> Config:
     if "question" in arguments:
         small["question"] = {"name": str(text_encoder_folder(folder, language)), "weights": None}
     if "latents" in arguments:
-        small |= {"width": 16, "layers": 1, "heads": 2, "latents": 4, "resampler_layers": 1}
+        small["zformer"] = {"width": 16, "layers": 1, "heads": 2}
+        small |= {"latents": 4, "resampler_layers": 1}
     template = {"tokenizer": str(language)}
     if "volume_tokens" in recipe["data"]["template"]["init_args"]:
         template |= {"volume_tokens": tokens, "max_length": 1024}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_models import CLOSE, QUESTIONS, asked, last_logits, make, volumes
+from tiny_models import CLOSE, QUESTIONS, asked, last_logits, make, volumes, zformer
 
 
 def logits_of(model, series: list[torch.Tensor]) -> torch.Tensor:
@@ -53,14 +53,14 @@ def permuted_slices(positions: str) -> float:
     """Return how far the logits move when the slices of a series change places."""
     (volume,) = volumes(1)
     order = torch.randperm(volume.shape[1], generator=torch.Generator().manual_seed(1))
-    model = make("ms_vlm", seed=3, positions=positions)
+    model = make("ms_vlm", seed=3, zformer=zformer(positions=positions))
     return difference(model, [volume], [volume[:, order]])
 
 
 def swapped_series(positions: str) -> float:
     """Return how far the logits move when two series of one length change places."""
     a, b = volumes(2)
-    return difference(make("ms_vlm", seed=3, positions=positions), [a, b], [b, a])
+    return difference(make("ms_vlm", seed=3, zformer=zformer(positions=positions)), [a, b], [b, a])
 
 
 def test_without_positions_the_order_of_slices_is_unseen():

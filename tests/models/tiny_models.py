@@ -13,6 +13,7 @@ from tomovox.models.med2e3 import Med2E3
 from tomovox.models.ms_vlm import MSVLM
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
+from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import IGNORE, Batch, Questions, Record, Studies, Task, Vocabulary
 
 QUESTIONS = [[5, 6, 7], [8, 9, 10, 11, 12], [13, 14], [5, 9, 30, 2]]
@@ -48,11 +49,15 @@ def vision2d(**changes) -> SliceEncoderConfig:
     return SliceEncoderConfig(**({"image": 16, "patch": 4, "width": 32} | changes))
 
 
+def zformer(**changes) -> ZFormerConfig:
+    return ZFormerConfig(**({"width": 32, "layers": 1, "heads": 2} | changes))
+
+
 MAKERS: dict[str, Callable[..., VolumeLM]] = {
     "med2e3": lambda **k: Med2E3(**({"vision3d": vision3d(), "vision2d": vision2d()} | k)),
     "m3d_lamed": lambda **k: M3DLaMed(**({"vision3d": vision3d()} | k)),
     "ms_vlm": lambda **k: MSVLM(
-        vision2d=vision2d(), width=32, layers=1, heads=2, latents=4, resampler_layers=1, **k
+        **({"vision2d": vision2d(), "zformer": zformer(), "latents": 4, "resampler_layers": 1} | k)
     ),
     "blind": lambda **k: BlindLM(**k),
 }
