@@ -89,14 +89,15 @@ class Record:
 class Studies:
     """u studies of one or more series each; intensities lie in [0, 1].
 
-    Series may differ in size. `study` is the row (0 to u-1) of each series. `plane` and `phase` may
-    be empty strings: withheld or unknown.
+    Series may differ in size. `study` is the row (0 to u-1) of each series. `plane`, `phase` and
+    `kernel` have a name per series, empty where it is withheld or unknown, or no entry at all.
     """
 
     voxels: list[Float[Tensor, "1 _D _H _W"]]
     study: Int[Tensor, "s"]
     plane: list[str] = field(default_factory=list)
     phase: list[str] = field(default_factory=list)
+    kernel: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of studies u."""

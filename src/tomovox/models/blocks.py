@@ -6,11 +6,16 @@ M3D-CLIP encoder.
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+Relate = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries, keys and values, each (rows heads tokens c) -> what each query has read."""
 
 
 class SelfAttention(nn.Module):
@@ -26,10 +31,13 @@ class SelfAttention(nn.Module):
         self, x: Float[Tensor, "u k d"], mask: Bool[Tensor, "u 1 1 k"] | None = None
     ) -> Float[Tensor, "u k d"]:
         """Return attended tokens; keys where `mask` is False are not seen."""
+        return self.related(x, partial(F.scaled_dot_product_attention, attn_mask=mask))
+
+    def related(self, x: Float[Tensor, "u k d"], relate: Relate) -> Float[Tensor, "u k d"]:
+        """Return tokens after `relate` has let them read each other."""
         u, k, d = x.shape
         q, key, v = self.qkv(x).view(u, k, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
-        return self.out_proj(seen.transpose(1, 2).reshape(u, k, d))
+        return self.out_proj(relate(q, key, v).transpose(1, 2).reshape(u, k, d))
 
 
 class CrossAttention(nn.Module):
@@ -49,10 +57,14 @@ class CrossAttention(nn.Module):
         mask: Bool[Tensor, "u 1 1 m"] | None = None,
     ) -> Float[Tensor, "u k d"]:
         """Return for each query the attended memory."""
+        return self.related(x, memory, partial(F.scaled_dot_product_attention, attn_mask=mask))
+
+    def related(
+        self, x: Float[Tensor, "u k d"], memory: Float[Tensor, "r m d"], relate: Relate
+    ) -> Float[Tensor, "u k d"]:
+        """Return queries after `relate` has let them read a memory, which may lie otherwise."""
         u, k, d = x.shape
-        q, key, v = self._heads(x, memory)
-        seen = F.scaled_dot_product_attention(q, key, v, attn_mask=mask)
-        return self.out_proj(seen.transpose(1, 2).reshape(u, k, d))
+        return self.out_proj(relate(*self._heads(x, memory)).transpose(1, 2).reshape(u, k, d))
 
     def weights(
         self,
@@ -66,10 +78,9 @@ class CrossAttention(nn.Module):
         return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(-1)
 
     def _heads(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, each (u heads tokens width of a head)."""
-        u, k, _ = x.shape
-        q = self.q(x).view(u, k, self.heads, -1).transpose(1, 2)
-        key, v = self.kv(memory).view(u, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        """Return queries, keys and values, each (rows heads tokens width of a head)."""
+        q = self.q(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+        key, v = self.kv(memory).view(*memory.shape[:2], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         return q, key, v
 
 
@@ -101,6 +112,11 @@ class Block(nn.Module):
     ) -> Float[Tensor, "u k d"]:
         """Return the tokens after attention and MLP."""
         x = x + self.attn(self.norm1(x), mask)
+        return x + self.mlp(self.norm2(x))
+
+    def related(self, x: Float[Tensor, "u k d"], relate: Relate) -> Float[Tensor, "u k d"]:
+        """Return the same for tokens that read each other as `relate` lets them."""
+        x = x + self.attn.related(self.norm1(x), relate)
         return x + self.mlp(self.norm2(x))
 
 

@@ -1,18 +1,20 @@
 """How does MS-VLM read a study? One vector per slice, related by a Z-former, then resampled.
 
 Letters: u studies, l slices of a study over all its series (padded to the longest), d encoder
-width, z Z-former width, p latents, h language-model width.
+width.
 Source: MS-VLM (arXiv 2412.13558). No public code exists: this is a re-implementation.
 """
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import mlp
 from tomovox.models.resampler import Resampler
+from tomovox.models.series import kept_slices, sequences, told_of
+from tomovox.models.slice_layout import layout_of
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import Percept, Questions, Studies, VisualTokens
@@ -52,41 +54,38 @@ class MSVLM(VolumeLM):
         return super().frozen_encoders() + ["zformer"] * self.zformer_config.frozen
 
     def perceive(self, studies: Studies) -> Percept:
-        """Return per study CLS vectors (u l d), which exist, their place in [0, 1], series slot."""
-        series = [v[0].unsqueeze(1) for v in studies.voxels]  # each (D, 1, H, W)
-        lengths = [len(s) for s in series]
-        by_size: dict[tuple[int, int], list[int]] = {}
-        for i, s in enumerate(series):
-            by_size.setdefault((s.shape[-2], s.shape[-1]), []).append(i)
-        encoded: list[Tensor] = [series[0].new_empty(0)] * len(series)
-        for indices in by_size.values():
-            cls, _ = self.vision2d(torch.cat([series[i] for i in indices]))
-            for i, part in zip(indices, cls.split([lengths[i] for i in indices]), strict=True):
-                encoded[i] = part
-        return self._sequences(encoded, studies)
+        """Return CLS vectors (u l d), which are "seen", and what is told of places and series."""
+        return self.tell(self.encode(studies), studies)
 
-    def _sequences(self, encoded: list[Tensor], studies: Studies) -> Percept:
-        rows, owners, config = [], studies.study.tolist(), self.zformer_config
-        for u in range(len(studies)):
-            own = [e for e, owner in zip(encoded, owners, strict=True) if owner == u]
-            cls = torch.cat(own)
-            place = torch.cat([torch.linspace(0, 1, len(e), device=e.device) for e in own])
-            slot = torch.cat([torch.full((len(e),), i, device=e.device) for i, e in enumerate(own)])
-            if len(cls) > config.max_slices:
-                keep = torch.linspace(0, len(cls) - 1, config.max_slices, device=cls.device)
-                cls, place, slot = (x[keep.round().long()] for x in (cls, place, slot))
-            rows.append((cls, place, slot.clamp(max=config.max_series - 1)))
-        pad = nn.utils.rnn.pad_sequence
-        lengths = torch.tensor([len(r[0]) for r in rows], device=rows[0][0].device)
-        cls = pad([r[0] for r in rows], batch_first=True)
-        return Percept(
-            {
-                "cls": cls,
-                "seen": torch.arange(cls.shape[1], device=cls.device) < lengths[:, None],
-                "place": pad([r[1] for r in rows], batch_first=True),
-                "slot": pad([r[2] for r in rows], batch_first=True),
-            }
-        )
+    def encode(self, studies: Studies) -> Percept:
+        """Return CLS vectors (u l d) of the slices that are read, and which exist (u l)."""
+        kept = self._kept(studies)
+        slices = [
+            (v[0] if len(k) == v.shape[1] else v[0, k.to(v.device)]).unsqueeze(1)
+            for v, k in zip(studies.voxels, kept, strict=True)
+        ]
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for i, each in enumerate(slices):
+            by_size.setdefault(each.shape[1:], []).append(i)
+        encoded: dict[int, Tensor] = {}
+        for places in by_size.values():
+            cls, _ = self.vision2d(torch.cat([slices[i] for i in places]))
+            parts = cls.split([len(slices[i]) for i in places])
+            encoded |= zip(places, parts, strict=True)
+        cls = sequences([encoded[i] for i in range(len(kept))], studies)
+        seen = sequences([k.new_ones(k.shape, dtype=torch.bool) for k in kept], studies)
+        return Percept({"cls": cls, "seen": seen.to(cls.device)})
+
+    def tell(self, percept: Percept, studies: Studies) -> Percept:
+        """Return the percept with the slices' places and what is told of their series."""
+        told = told_of(studies, self._kept(studies), self.zformer_config.max_series)
+        device = percept.features["cls"].device
+        return Percept(percept.features | {name: ids.to(device) for name, ids in told.items()})
+
+    def _kept(self, studies: Studies) -> list[Tensor]:
+        """Return which slices of each series are read."""
+        config = self.zformer_config
+        return kept_slices(studies, config.max_slices, config.max_per_series)
 
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
         """Return the latents after Z-former and resampler; the question changes nothing.
@@ -94,11 +93,10 @@ class MSVLM(VolumeLM):
         Outside of training the slice scores are the resampler's attention to each slice, the same
         for every question of a study. A slice says more than itself after the Z-former.
         """
-        features = percept.features
-        mask = features["seen"][:, None, None, :]
-        memory = self.zformer(features)
-        tokens = self.projector(self.resampler(memory, mask))
+        layout = layout_of(percept.features["seen"])
+        memory = self.zformer(percept.features, layout)
+        tokens = self.projector(self.resampler(memory, layout))
         if self.training:
             return VisualTokens(shared=tokens)
-        scores = self.resampler.slice_scores(memory, mask)
+        scores = self.resampler.slice_scores(memory, layout)
         return VisualTokens(shared=tokens, slice_scores=scores[questions.study])

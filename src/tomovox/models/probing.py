@@ -147,7 +147,7 @@ def hide_in_input(studies: Studies, keep: Bool[Tensor, "k n"]) -> Studies:
     voxels = studies.voxels[0]
     hidden = torch.where(keep[:, None, :, None, None], voxels, voxels.mean())
     index = torch.arange(len(keep), device=voxels.device)
-    many = {name: getattr(studies, name) * len(keep) for name in ("plane", "phase")}
+    many = {name: getattr(studies, name) * len(keep) for name in ("plane", "phase", "kernel")}
     return Studies(list(hidden), index, **many)
 
 

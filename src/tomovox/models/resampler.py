@@ -1,7 +1,7 @@
 """How does a slice sequence of any length become a fixed number of tokens? A Perceiver resampler.
 
-Letters: u studies, l slices of a study (padded to the longest), z width, p latents, m slices and
-latents together.
+Letters: u studies, l slices of a study (padded to the longest), r t rows and places as slices are
+laid out, z width, p latents.
 Source: Perceiver resampler of Flamingo (arXiv 2204.14198), as MS-VLM (arXiv 2412.13558) uses it.
 """
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tomovox.models.blocks import MLP, CrossAttention
+from tomovox.models.slice_layout import Packed, Padded
 
 
 class Resampler(nn.Module):
@@ -26,28 +27,29 @@ class Resampler(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, memory: Float[Tensor, "u l z"], mask: Bool[Tensor, "u 1 1 l"]
+        self, memory: Float[Tensor, "r t z"], layout: Padded | Packed
     ) -> Float[Tensor, "u p z"]:
-        """Return the latents after all layers."""
-        x = self.latents.expand(len(memory), -1, -1)
+        """Return the latents of each study after all layers; slices lie as `layout` says."""
+        x = self.latents.expand(layout.studies, -1, -1)
         for layer in self.layers:
-            x = layer(x, memory, mask)
+            x = layer(x, memory, layout)
         return self.norm(x)
 
     @torch.no_grad()
     def slice_scores(
-        self, memory: Float[Tensor, "u l z"], mask: Bool[Tensor, "u 1 1 l"]
+        self, memory: Float[Tensor, "r t z"], layout: Padded | Packed
     ) -> Float[Tensor, "u l"]:
         """Return each slice's share of the attention that all latents pay to slices.
 
         It is the mean over layers, heads and latents; attention of latents to latents is left out.
         """
-        x = self.latents.expand(len(memory), -1, -1)
-        paid = memory.new_zeros(memory.shape[:2])
+        x = self.latents.expand(layout.studies, -1, -1)
+        rows = layout.unlay(memory)
+        paid = rows.new_zeros(rows.shape[:2])
         for layer in self.layers:
             assert isinstance(layer, ResamplerLayer)
-            paid = paid + layer.paid(x, memory, mask)
-            x = layer(x, memory, mask)
+            paid = paid + layer.paid(x, rows, layout.seen)
+            x = layer(x, memory, layout)
         return paid / paid.sum(-1, keepdim=True)
 
 
@@ -63,29 +65,22 @@ class ResamplerLayer(nn.Module):
         self.mlp = MLP(width, 4 * width)
 
     def forward(
-        self,
-        x: Float[Tensor, "u p z"],
-        memory: Float[Tensor, "u l z"],
-        mask: Bool[Tensor, "u 1 1 l"],
+        self, x: Float[Tensor, "u p z"], memory: Float[Tensor, "r t z"], layout: Padded | Packed
     ) -> Float[Tensor, "u p z"]:
         """Return the updated latents."""
-        x = x + self.attn(*self._read(x, memory, mask))
+        latents = self.norm_latents(x)
+        keys = layout.beside(self.norm_memory(memory), latents)
+        x = x + self.attn.related(latents, keys, layout.read)
         return x + self.mlp(self.norm_mlp(x))
 
     def paid(
         self,
         x: Float[Tensor, "u p z"],
         memory: Float[Tensor, "u l z"],
-        mask: Bool[Tensor, "u 1 1 l"],
+        seen: Bool[Tensor, "u l"],
     ) -> Float[Tensor, "u l"]:
         """Return the attention to each slice, mean over heads and latents."""
-        weights = self.attn.weights(*self._read(x, memory, mask))
-        return weights.mean(dim=(1, 2))[:, : memory.shape[1]]
-
-    def _read(
-        self, x: Tensor, memory: Tensor, mask: Tensor
-    ) -> tuple[Float[Tensor, "u p z"], Float[Tensor, "u m z"], Bool[Tensor, "u 1 1 m"]]:
-        """Return the latents, what they may read, [memory; latents], and which of it is there."""
         latents = self.norm_latents(x)
         keys = torch.cat([self.norm_memory(memory), latents], dim=1)
-        return latents, keys, torch.cat([mask, mask.new_ones(len(x), 1, 1, x.shape[1])], dim=-1)
+        mask = torch.cat([seen, seen.new_ones(x.shape[:2])], dim=1)[:, None, None, :]
+        return self.attn.weights(latents, keys, mask).mean(dim=(1, 2))[:, : memory.shape[1]]

@@ -1,0 +1,111 @@
+"""Which slices of a study's series are read, and what is told of each beside its pixels?
+
+Letters: u studies, s series, l slices of a study over all its series (padded to the longest).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from tomovox.models.sharding import together
+from tomovox.schema import Studies, TomovoxError
+
+NAMES = {
+    "plane": ("axial", "coronal", "sagittal"),
+    "phase": ("noncontrast", "arterial", "portal venous", "delayed"),
+    "kernel": ("soft", "sharp"),
+}
+"""What may be told of a series -> the names that are known, in the order of their ids from 1 on."""
+
+
+def ids_of(kind: str) -> int:
+    """Return how many ids a kind of names has: untold (0), each known name, any other name."""
+    return len(NAMES[kind]) + 2
+
+
+def id_of(kind: str, name: str) -> int:
+    """Return the id of a name, whatever its case; an empty name is untold."""
+    known = ("", *NAMES[kind])
+    return known.index(name.lower()) if name.lower() in known else len(known)
+
+
+def kept_slices(
+    studies: Studies, most_of_study: int, most_of_series: int | None
+) -> list[Int[Tensor, "_k"]]:
+    """Return which slices of each series are read, evenly spread, first and last among them.
+
+    A series has at most `most_of_series`. Where a study has more than `most_of_study`, its longest
+    series give until it has not: the others are read whole. Raises TomovoxError for a study of more
+    series than it may have slices.
+    """
+    owners = studies.study.tolist()
+    depths = [volume.shape[1] for volume in studies.voxels]
+    if most_of_series is not None:
+        depths = [min(depth, most_of_series) for depth in depths]
+    kept = []
+    for u in range(len(studies)):
+        own = [depth for depth, owner in zip(depths, owners, strict=True) if owner == u]
+        kept.append(_level(own, most_of_study))
+    return [
+        _evenly(volume.shape[1], min(depth, kept[owner]))
+        for volume, depth, owner in zip(studies.voxels, depths, owners, strict=True)
+    ]
+
+
+def _level(depths: Sequence[int], most: int) -> int:
+    """Return the most slices of a series with which all series have no more than `most`."""
+    if len(depths) > most:
+        raise TomovoxError(
+            f"a study has {len(depths)} series, and zformer.max_slices is {most}: raise it"
+        )
+    left = most
+    for place, depth in enumerate(sorted(depths)):
+        share = left // (len(depths) - place)
+        if depth > share:
+            return share
+        left -= depth
+    return max(depths)
+
+
+def _evenly(depth: int, count: int) -> Int[Tensor, "_k"]:
+    return torch.linspace(0, depth - 1, count).round().long()
+
+
+def told_of(
+    studies: Studies, kept: Sequence[Int[Tensor, "_k"]], max_series: int
+) -> dict[str, Tensor]:
+    """Return of each slice (u l) its "place" in [0, 1] within the series and its series' "slot".
+
+    Series beyond `max_series` share the last slot. "plane", "phase" and "kernel" are ids as of
+    `id_of`; a kind that no series of the batch tells is left out. They are all there where several
+    processes train together, of which each must use the same weights.
+    """
+    series = {
+        "place": [
+            torch.linspace(0, 1, volume.shape[1])[index]
+            for volume, index in zip(studies.voxels, kept, strict=True)
+        ]
+    }
+    owners = studies.study.tolist()
+    slots = [owners[:i].count(owner) for i, owner in enumerate(owners)]
+    ids = {"slot": [min(slot, max_series - 1) for slot in slots]}
+    for kind in NAMES:
+        names = getattr(studies, kind) or [""] * len(kept)
+        if any(names) or together():
+            ids[kind] = [id_of(kind, name) for name in names]
+    for kind, values in ids.items():
+        series[kind] = [torch.full(x.shape, i) for x, i in zip(kept, values, strict=True)]
+    return {name: sequences(rows, studies) for name, rows in series.items()}
+
+
+def sequences(series: Sequence[Tensor], studies: Studies) -> Tensor:
+    """Return the rows of each series (k ...) as one sequence per study (u l ...), zeros behind."""
+    owners = studies.study.tolist()
+    rows = [
+        torch.cat([x for x, owner in zip(series, owners, strict=True) if owner == u])
+        for u in range(len(studies))
+    ]
+    return pad_sequence(rows, batch_first=True)
