@@ -18,6 +18,7 @@ from tiny_models import (
     make,
     vision3d,
     volumes,
+    zformer,
 )
 from torch.utils.data import DataLoader
 
@@ -64,6 +65,39 @@ def test_a_kept_percept_equals_the_one_that_is_made(name, tmp_path):
             assert kept[key].dtype == value.dtype
             torch.testing.assert_close(kept[key], value, **CLOSE)
     assert counts(model) == (3, 3)
+
+
+def test_only_what_encoders_made_is_kept_of_ms_vlm_and_the_rest_is_told_anew(tmp_path):
+    model = keeper(tmp_path, "ms_vlm")
+    kept = perceived(model, studies(0)).features
+    (file,) = files(tmp_path)
+    assert load_file(file).keys() == {"cls", "seen"} and "plane" not in kept
+    named = studies(0)
+    named.plane = ["sagittal"]
+    told = perceived(model, named).features
+    assert counts(model) == (1, 1)
+    assert told["plane"].tolist() == [[3] * 8] and torch.equal(told["cls"], kept["cls"])
+
+
+def test_zformers_and_resamplers_of_all_sizes_read_the_same_file_but_not_other_slices(tmp_path):
+    perceived(keeper(tmp_path, "ms_vlm"), studies(0))
+    other = keeper(tmp_path, "ms_vlm", latents=2, zformer=zformer(layers=2, attention="windowed"))
+    perceived(other, studies(0))
+    assert counts(other) == (1, 0)
+    fewer = keeper(tmp_path, "ms_vlm", zformer=zformer(max_per_series=4))
+    assert perceived(fewer, studies(0)).features["cls"].shape[1] == 4
+    assert counts(fewer) == (0, 1)
+
+
+def test_kept_and_made_series_become_the_same_tokens(tmp_path):
+    model = keeper(tmp_path, "ms_vlm")
+    series = [volumes(1, seed=depth, depth=depth)[0] for depth in (5, 9, 2)]
+    batch = asked(series, [[5, 6], [7]], [0, 1], study=[0, 0, 1])
+    made = model.attend(model.perceive(batch.studies), batch.questions).shared
+    for _ in range(2):
+        found = model.attend(perceived(model, batch.studies), batch.questions).shared
+        torch.testing.assert_close(found, made, **CLOSE)
+    assert counts(model) == (2, 2)
 
 
 def test_a_found_percept_has_the_bits_of_the_made_one(tmp_path):

@@ -1,7 +1,6 @@
 """What must a model say to be compared? How it perceives and attends; the rest is shared.
 
-Letters: u studies, b questions, p shared visual tokens, q own visual tokens, h language-model
-width.
+Letters: u studies, b questions, p shared and q own visual tokens, h language-model width.
 """
 
 import math
@@ -85,6 +84,8 @@ class VolumeLM(LightningModule):
     """Names of the features of a percept that have a row per slice: (u n ...)."""
     scoring_parts: tuple[str, ...] = ()
     """Names of the modules that decide the slice scores."""
+    unread: frozenset[str] = frozenset()
+    """Names of the system's own settings that `encode` does not read."""
 
     def __init__(
         self,
@@ -120,6 +121,14 @@ class VolumeLM(LightningModule):
     @abstractmethod
     def perceive(self, studies: Studies) -> Percept:
         """Return the text-free features of the studies, one row each."""
+
+    def encode(self, studies: Studies) -> Percept:
+        """Return the part of a percept that follows from voxels alone, and can be kept on disk."""
+        return self.perceive(studies)
+
+    def tell(self, percept: Percept, studies: Studies) -> Percept:
+        """Return what `encode` made with what else is known of its studies: the whole percept."""
+        return percept
 
     @abstractmethod
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
@@ -178,8 +187,7 @@ class VolumeLM(LightningModule):
             parameter.requires_grad_(train == "full" or (train == "lora" and "lora_" in key))
         for table in self.language.embedding_tables(self.language_config.embeddings):
             table.requires_grad_(True)
-        source = self.released or self.language_config.source
-        if source and train != "full":  # this stage's, not the config's
+        if (source := self.released or self.language_config.source) and train != "full":
             self.sources["language"] = source
 
     def train(self, mode: bool = True) -> "VolumeLM":
@@ -280,17 +288,12 @@ class VolumeLM(LightningModule):
             raise TomovoxError(
                 f"nothing trains in stage {self.stage}: check frozen, language.train and stage"
             )
-        optimizer = torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": config.lr * (config.language_scale if language else 1.0),
-                    "weight_decay": config.weight_decay if decays else 0.0,
-                }
-                for (language, decays), parameters in sorted(groups.items())
-            ],
-            betas=config.betas,
-        )
+        scale, decay = (1.0, config.language_scale), (0.0, config.weight_decay)
+        rows = [
+            {"params": parameters, "lr": config.lr * scale[own], "weight_decay": decay[decays]}
+            for (own, decays), parameters in sorted(groups.items())
+        ]
+        optimizer = torch.optim.AdamW(rows, betas=config.betas)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_with_warmup(step, steps, config.warmup, config.floor)

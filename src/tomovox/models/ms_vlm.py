@@ -27,6 +27,7 @@ class MSVLM(VolumeLM):
     encoders = ("vision2d",)
     slice_features = ("cls",)
     scoring_parts = ("resampler",)
+    unread = frozenset(("zformer_config", "latents", "resampler_layers"))
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class MSVLM(VolumeLM):
         super().__init__(**shared)
         self.vision2d_config, self.zformer_config = vision2d, zformer
         self.latents, self.resampler_layers = latents, resampler_layers
+        self.caps = zformer.max_slices, zformer.max_per_series
 
     def build(self, width: int) -> None:
         """Create encoder, Z-former, resampler and projector."""
@@ -84,8 +86,7 @@ class MSVLM(VolumeLM):
 
     def _kept(self, studies: Studies) -> list[Tensor]:
         """Return which slices of each series are read."""
-        config = self.zformer_config
-        return kept_slices(studies, config.max_slices, config.max_per_series)
+        return kept_slices(studies, *self.caps)
 
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
         """Return the latents after Z-former and resampler; the question changes nothing.

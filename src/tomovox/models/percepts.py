@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ UNREAD = frozenset(
         *("at_once", "training"),  # encoders that are frozen are in eval whatever the model is in
     )
 )
-"""Settings of every model that no `perceive` reads; all others are part of the key."""
+"""Settings of every model that no `encode` reads; a system names its own as `unread`."""
 
 
 def perceived(model: Any, studies: Studies) -> Percept:
@@ -104,10 +104,11 @@ class KeptPercepts:
 
         Raises TomovoxError when a percept cannot be written.
         """
-        maker = self._maker(model, studies.voxels[0].device)
-        rows = [self._row(model, study, maker) for study in _each(studies)]
         device = studies.voxels[0].device
-        return Percept({name: _stacked([row[name] for row in rows]).to(device) for name in rows[0]})
+        maker = self._maker(model, device)
+        rows = [self._row(model, study, maker) for study in _each(studies)]
+        kept = {name: _stacked([row[name] for row in rows]).to(device) for name in rows[0]}
+        return model.tell(Percept(kept), studies)
 
     def _row(self, model: Any, study: Studies, maker: str) -> dict[str, Tensor]:
         """Return the features of one study, without their axis of studies."""
@@ -116,7 +117,7 @@ class KeptPercepts:
         if (kept := _read(path, key)) is not None:
             self.found += 1
             return kept
-        made = {name: value[0].cpu() for name, value in model.perceive(study).features.items()}
+        made = {name: value[0].cpu() for name, value in model.encode(study).features.items()}
         narrow = {name: self._narrowed(value) for name, value in made.items()}
         dtypes = {name: str(value.dtype).removeprefix("torch.") for name, value in made.items()}
         note = {"key": key, "sum": _sum(narrow), "dtypes": json.dumps(dtypes, sort_keys=True)}
@@ -134,10 +135,11 @@ class KeptPercepts:
         """Return a digest of all that a percept follows from beside the study."""
         kind = device.type
         computed = str(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else "own"
+        unread = UNREAD | model.unread
         settings = {
             name: _settings_of(value)
             for name, value in vars(model).items()
-            if not name.startswith("_") and name not in UNREAD and _is_setting(value)
+            if not name.startswith("_") and name not in unread and _is_setting(value)
         }
         modes = [getattr(model, name).training for name in model.encoders]
         of = [VERSION, system_of(model), settings, modes, self._digest_of_weights(model), computed]
@@ -173,23 +175,18 @@ def _settings_of(value: Any) -> Any:
 
 
 def _each(studies: Studies) -> Iterator[Studies]:
-    """Yield every study alone."""
+    """Yield the voxels of every study alone, without what is told of them."""
     owners = studies.study.tolist()
     for row in range(len(studies)):
         own = [place for place, owner in enumerate(owners) if owner == row]
-        yield replace(
-            studies,
-            voxels=[studies.voxels[place] for place in own],
-            study=torch.zeros_like(studies.study[own]),
-            plane=[studies.plane[place] for place in own] if studies.plane else [],
-            phase=[studies.phase[place] for place in own] if studies.phase else [],
+        yield Studies(
+            [studies.voxels[place] for place in own], torch.zeros_like(studies.study[own])
         )
 
 
 def _content(study: Studies) -> str:
     """Return a digest of all that an encoder may read of a study."""
-    voxels = {str(place): volume for place, volume in enumerate(study.voxels)}
-    return f"{_sum(voxels)} {json.dumps([study.plane, study.phase])}"
+    return _sum({str(place): volume for place, volume in enumerate(study.voxels)})
 
 
 def _sum(tensors: dict[str, Tensor]) -> str:
