@@ -12,8 +12,9 @@ windows with 3 random blocks as BigBird's.
 by_share: four studies, the longest of 64 slices; so great a share of the padded batch is slices,
 the lengths are in equal steps. Padded to the longest, or packed in one row.
 
-Seconds are CPU time, medians of repeats in which the ways alternate. Peak memory is what a call has resident
-above what was resident before it (weights, and gradients of a step), in a process of its own.
+Seconds are CPU time, medians of repeats in which the ways alternate. Peak memory is what a call has
+resident above what was resident before it (weights, and gradients of a step), in a process of its
+own.
 """
 
 import argparse

@@ -149,8 +149,8 @@ def _refuse_subsampled(
             if depths[volume] != count:
                 raise TomovoxError(
                     f"{run / PREDICTIONS}: record {record.id} has scores of {count} slices and "
-                    f"evidence on a volume of {depths[volume]}; predict again with all slices (a "
-                    f"higher max_slices), or from data prepared to fewer"
+                    f"evidence on a volume of {depths[volume]}; predict again with all slices "
+                    f"(zformer.max_slices, max_per_series), or from data prepared to fewer"
                 )
 
 

@@ -27,8 +27,8 @@ DEVIATIONS = {
     "unless asked for",
     "med2e3": "the text projection of TG-IS is loaded; the frozen question encoder has no dropout; "
     "no turns and flips",
-    "ms_vlm": "re-implementation, there is no official code; dense attention; no stage of masked "
-    "embeddings; padded slices hidden from the resampler",
+    "ms_vlm": "re-implementation, there is no official code; a resampler of width 768; no stage of "
+    "masked embeddings; padded slices hidden from the resampler",
 }
 """What differs from the released systems even at published size: the README of each says more."""
 

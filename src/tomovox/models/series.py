@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from tomovox.models.kernels import sharpness
 from tomovox.models.sharding import together
 from tomovox.schema import Studies, TomovoxError
 
@@ -27,9 +28,13 @@ def ids_of(kind: str) -> int:
 
 
 def id_of(kind: str, name: str) -> int:
-    """Return the id of a name, whatever its case; an empty name is untold."""
+    """Return the id of a name, whatever its case; an empty name is untold.
+
+    The name of a kernel may be that of its vendor.
+    """
     known = ("", *NAMES[kind])
-    return known.index(name.lower()) if name.lower() in known else len(known)
+    name = (sharpness(name) if kind == "kernel" else name).lower()
+    return known.index(name) if name in known else len(known)
 
 
 def kept_slices(
