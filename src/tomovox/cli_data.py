@@ -118,6 +118,15 @@ def _add_phantom(kinds: Verbs) -> None:
     phantom.add_argument(
         "--refseg", action="store_true", help="write M3D-RefSeg too: questions that masks answer"
     )
+    phantom.add_argument(
+        "--native", action="store_true", help="keep each series' own number of slices"
+    )
+    phantom.add_argument(
+        "--visible-in",
+        choices=("all", "one"),
+        default="all",
+        help="series of a case that show its finding (default all)",
+    )
     phantom.add_argument("--workers", type=count, default=os.cpu_count() or 1)
     phantom.set_defaults(handler=_phantom)
 
@@ -208,6 +217,8 @@ def _phantom(options: argparse.Namespace) -> int:
             organ_masks=options.organ_masks,
             organ_shift=options.organ_shift,
             refseg=options.refseg,
+            native=options.native,
+            visible_in=options.visible_in,
             workers=options.workers,
             progress=tell,
         )

@@ -17,6 +17,8 @@ class PhantomData:
     organ_masks: bool = False
     organ_shift: float = 0.0
     refseg: bool = False
+    native: bool = False
+    visible_in: str = "all"
 
 
 @dataclass

@@ -28,6 +28,9 @@ from tomovox.moments import reached
 from tomovox.schema import TomovoxError
 from tomovox.workers import end_with_parent
 
+VISIBLE_IN = ("all", "one")
+"""The series of a case that show its finding."""
+
 
 def write_phantom(
     root: Path,
@@ -41,6 +44,8 @@ def write_phantom(
     organ_masks: bool = False,
     organ_shift: float = 0.0,
     refseg: bool = False,
+    native: bool = False,
+    visible_in: str = "all",
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
@@ -49,6 +54,8 @@ def write_phantom(
     The bytes follow from all arguments but `progress` and `workers`. The first `test_cases` ids are
     test, the next `val_cases` validation, the rest train; both default to a tenth, at least one.
     `organ_shift` is the sd, as a fraction of the side, by which organs lie elsewhere than usual.
+    `native` keeps the slices of every series as they were scanned, 20 to 48 where D is 32. With
+    `visible_in` "one" a single series of a case shows its finding, in "all" each one does.
     `progress` is called with (cases done, cases in all). The folder appears whole or not at all.
 
     Raises TomovoxError on arguments out of range, and when `root` holds anything but the same set;
@@ -66,6 +73,8 @@ def write_phantom(
         organ_masks,
         organ_shift,
         refseg,
+        native,
+        visible_in,
     )
     _check(world, workers)
     root = Path(root)
@@ -106,6 +115,10 @@ def _check(world: World, workers: int) -> None:
         (
             0.0 <= world.organ_shift <= 0.3,
             f"organ_shift={world.organ_shift}: give 0 to 0.3, a fraction of the side",
+        ),
+        (
+            world.visible_in in VISIBLE_IN,
+            f"visible_in={world.visible_in!r}: give one of {', '.join(VISIBLE_IN)}",
         ),
         (workers >= 1, f"workers={workers}: give at least 1"),
     )
@@ -169,26 +182,33 @@ def _write_case(job: tuple[Path, World, int]) -> Written:
     """Write report, volumes and masks of one case; return what it adds to the tables."""
     root, world, number = job
     case = describe_case(
-        world.seed, number, world.shape[0], world.difficulty, world.series, world.organ_shift
+        world.seed,
+        number,
+        world.shape[0],
+        world.difficulty,
+        world.series,
+        world.organ_shift,
+        world.visible_in,
     )
     (root / case.folder).mkdir(parents=True)
     (root / case.folder / "text.txt").write_text(case.report, encoding="utf-8")
     written = Written(case)
-    everywhere = tuple(range(world.shape[0]))
     for index, questions in enumerate(case.questions):
         rendered = render_series(
-            case, index, world.seed, world.shape, world.difficulty, world.organ_masks
+            case, index, world.seed, world.shape, world.difficulty, world.organ_masks, world.native
         )
         np.save(root / case.image(index), rendered.image, allow_pickle=False)
-        found = everywhere
+        everywhere = tuple(range(rendered.image.shape[1]))
+        found: tuple[int, ...] = ()  # no slice of a series that does not show what is asked for
         if rendered.finding is not None:
             found = tuple(np.flatnonzero(rendered.finding.any(axis=(0, 2, 3))).tolist())
         written.evidence.append([found if q.local else everywhere for q in questions])
         if world.split(number) != "val":  # M3D-Seg has no validation split.
             written.labels += _write_masks(root, case, index, rendered)
-            if world.refseg and index == 0 and case.finding and rendered.finding is not None:
+            referred = world.refseg and index == (case.visible or 0)
+            if referred and case.finding and rendered.finding is not None:
                 labels = rendered.finding * np.uint8(mask_number(case.finding))
-                write_refseg_case(root, f"{case.id:06d}", case.image(0), labels)
+                write_refseg_case(root, f"{case.id:06d}", case.image(index), labels)
     return written
 
 
@@ -197,8 +217,11 @@ def _write_masks(root: Path, case: Case, index: int, rendered: Rendered) -> list
     masks: dict[int, Bool[np.ndarray, "1 D H W"]] = {
         body.KINDS.index(case.absent): np.zeros((1, 1, 1, 1), bool)
     }
-    if case.finding and rendered.finding is not None:
-        masks[body.KINDS.index(case.finding.kind)] = rendered.finding
+    if case.finding:
+        shown = rendered.finding
+        masks[body.KINDS.index(case.finding.kind)] = (
+            np.zeros((1, 1, 1, 1), bool) if shown is None else shown
+        )
     for organ, mask in rendered.organs.items():
         masks[len(body.KINDS) + body.ORGANS.index(organ)] = mask
     folder = f"{CODE}/{case.id:06d}_{index}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from tomovox.data import phantom_body as body
@@ -59,6 +59,17 @@ M3D_RefSeg_npy: the first series of every training and test case with a finding;
 volume, mask.npy holds 1 + the class number of the finding in dataset_info.json, else 0. Question
 types: 0 description, 1 reasoning. M3D_RefSeg.csv is the training split alone.
 """
+NATIVE_README = """
+Volumes keep the slices that they were scanned with (native_slices of series.csv): D differs from
+series to series. A finding fills 2-4 slices per 32.
+"""
+VISIBLE_README = """
+A finding is visible in one series of its case only; the others, of another plane or phase, show the
+organ without it. Report and questions speak of the case: the answer is right for each of its
+series, also for one that does not show it. Such a series has no evidence (no slices in
+evidence.csv), and the mask of the finding is empty (1, 1, 1, 1). M3D-RefSeg, if there, asks about
+the series that shows the finding.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +86,36 @@ class World:
     organ_masks: bool
     organ_shift: float = 0.0
     refseg: bool = False
+    native: bool = False
+    visible_in: str = "all"
 
     def manifest(self) -> str:
         """Return the text of phantom.json; options that came later stand there only when used."""
         arguments = asdict(self)
-        for name in ("organ_shift", "refseg"):
-            if not arguments[name]:
-                del arguments[name]
+        for later in LATER:
+            if arguments[later.name] == later.default:
+                del arguments[later.name]
         return json.dumps({"version": VERSION, **arguments}, indent=1) + "\n"
 
     def readme(self) -> str:
         """Return the text of README.txt."""
-        more = [SHIFT_README.format(shift=self.organ_shift)] if self.organ_shift else []
-        return "".join([README, *more, *([REFSEG_README] if self.refseg else [])])
+        used = (
+            (self.organ_shift, SHIFT_README.format(shift=self.organ_shift)),
+            (self.refseg, REFSEG_README),
+            (self.native, NATIVE_README),
+            (self.visible_in == "one", VISIBLE_README),
+        )
+        return README + "".join(text for option, text in used if option)
 
     def split(self, case: int) -> str:
         """Return train, val or test of a case id, which counts from 1."""
         if case <= self.test_cases:
             return "test"
         return "val" if case <= self.test_cases + self.val_cases else "train"
+
+
+LATER = [f for f in fields(World) if f.name in ("organ_shift", "refseg", "native", "visible_in")]
+"""Options that stand in the manifest only when used: they came after the first experiments."""
 
 
 @dataclass(slots=True)
