@@ -49,8 +49,8 @@ def add_judge_verb(verbs: Verbs) -> None:
     parser.add_argument(
         "--task",
         action="append",
-        choices=("report", "vqa_open"),
-        help="may be given twice; default: report",
+        choices=("report", "case_report", "vqa_open"),
+        help="may be given several times; default: report",
     )
     parser.add_argument(
         "--api-key-env",

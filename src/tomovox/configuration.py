@@ -18,7 +18,7 @@ from tomovox.models.clip_training import ClipTraining
 from tomovox.parsed import yaml_of
 from tomovox.progress import quiet_libraries
 from tomovox.ranks import check_world_size
-from tomovox.schema import Batch, TomovoxError, Vocabulary
+from tomovox.schema import Batch, Task, TomovoxError, Vocabulary
 
 Config = dict[str, Any]
 
@@ -45,6 +45,8 @@ class TomovoxCLI(LightningCLI):
         """Create data, model and trainer; what the data refuses is raised as they raised it."""
         try:
             super().instantiate_classes()
+            if shows_several(vars(self.datamodule)):
+                check_series(type(self.model), "data")
         except ValueError as error:
             # jsonargparse wraps what a linked function raises.
             if isinstance(error.__cause__, TomovoxError):
@@ -124,6 +126,20 @@ def instantiate(config: Config, place: str) -> TomovoxCLI:
             f"whose data name no class"
         )
     return cli
+
+
+def shows_several(data: Mapping[str, Any]) -> bool:
+    """Return whether settings of M3DDataModule show several series in one study."""
+    return data.get("series") == "case" or Task.CASE_REPORT in (data.get("tasks") or ())
+
+
+def check_series(model: Any, place: str) -> None:
+    """Raise TomovoxError when a class of models reads one series of a study."""
+    if getattr(model, "one_series", False):
+        raise TomovoxError(
+            f"{place}: {model.__name__} reads one series of a study; set data.series own and leave "
+            f"case_report out of data.tasks, or take a model that reads several, such as ms_vlm"
+        )
 
 
 def one_line(message: str, limit: int = 500) -> str:

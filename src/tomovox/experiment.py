@@ -16,7 +16,15 @@ from rich.console import Console
 
 from tomovox.answering import Answering
 from tomovox.cell import Cell, FitStage, keep_config, make_cell
-from tomovox.configuration import Config, merged, names_data_class, one_line, read_yaml
+from tomovox.configuration import (
+    Config,
+    check_series,
+    merged,
+    names_data_class,
+    one_line,
+    read_yaml,
+    shows_several,
+)
 from tomovox.control_cell import (
     control_folder,
     control_notes,
@@ -221,6 +229,8 @@ class ExperimentRun:
             cell.threads, cell.answering = given.threads, given.predict
             cell.checkpoint_minutes = given.checkpoint_minutes
             cell.controls = controls_of(cell, given.controls)
+            if shows_several(config["data"]):
+                check_series(cell.model_class, cell.name)
             cells.append(cell)
         for stage in stages.values():
             stage.quiet, stage.checkpoint_minutes = self.quiet, given.checkpoint_minutes

@@ -8,7 +8,8 @@ import numpy as np
 from tomovox.boxes import box_to_text
 from tomovox.cell import Cell
 from tomovox.configuration import instantiate
-from tomovox.data.datamodule import FROM_MASKS, M3DDataModule
+from tomovox.data.asked import FROM_MASKS, REPORTS
+from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.dataset import DRAWN, group_by_study, without_unreadable
 from tomovox.data.mean_place import MeanPlace
 from tomovox.data.nearest_report import nearest_reports
@@ -41,7 +42,7 @@ def make_floor(cell: Cell) -> None:
         records = [r for r in records if r.task in DRAWN or r.task == Task.REC]
         answers = _mean_places(cell.folder, data, records)
     else:
-        records = [r for r in records if r.task == Task.REPORT]
+        records = [r for r in records if r.task in REPORTS]
         answers = _nearest_reports(cell, data, records)
     append_lines(cell.folder / PARTIAL, [to_line(answer) for answer in answers])
     finish(cell.folder, records)
@@ -51,7 +52,7 @@ def make_floor(cell: Cell) -> None:
 def _nearest_reports(cell: Cell, data: M3DDataModule, records: list[Record]) -> list[Prediction]:
     """Return for each record the report of the training volume that looks most like its own."""
     studies = group_by_study(data.train_records())[: data.limit]
-    reported = [found for s in studies if (found := [r for r in s if r.task == Task.REPORT])]
+    reported = [found for s in studies if (found := [r for r in s if r.task in REPORTS])]
     if data.on_bad_volume == "list":
         reported, unread = without_unreadable(data.root, reported)
         write_left_out(cell.folder, [("train", *row) for row in unread], ["train"])

@@ -44,10 +44,14 @@ class TomovoxError(Exception):
 
 
 class Task(StrEnum):
-    """The eight tasks of M3D-Bench."""
+    """The eight tasks of M3D-Bench, and the report of a case from all its series.
+
+    M3D-Bench asks for `report` of one series; `case_report` is ours and stands beside it.
+    """
 
     RETRIEVAL = "retrieval"
     REPORT = "report"
+    CASE_REPORT = "case_report"
     VQA_CLOSED = "vqa_closed"
     VQA_OPEN = "vqa_open"
     REC = "rec"
@@ -109,11 +113,15 @@ class Studies:
         Raises TomovoxError unless every study is one series of one shape.
         """
         shapes = {tuple(v.shape) for v in self.voxels}
-        if len(shapes) > 1 or len(self.voxels) != len(self):
+        if len(self.voxels) != len(self):
             raise TomovoxError(
-                f"a batch mixes volumes of shapes {sorted(shapes)} in {len(self)} studies: "
-                f"this model needs one series of one size per study; prepare the data to one size "
-                f"(tomovox data prepare)"
+                f"a batch holds {len(self.voxels)} series in {len(self)} studies: one of each is "
+                f"read here; set data.series own and leave case_report out of data.tasks"
+            )
+        if len(shapes) > 1:
+            raise TomovoxError(
+                f"a batch mixes volumes of shapes {sorted(shapes)}: this model needs one size; "
+                f"prepare the data to one size (tomovox data prepare)"
             )
         first, size = self.voxels[0], self.voxels[0].numel()
         rows = {  # one alone, where the volumes are the rows of one tensor

@@ -10,7 +10,7 @@ import torch
 from lightning import Trainer, seed_everything
 
 from tomovox.configuration import Config, instantiate, merged
-from tomovox.data.datamodule import FROM_MASKS, TASKS
+from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, REPORTS
 from tomovox.data.dataset import group_by_study
 from tomovox.data.mask_supervision import MaskDataset, MaskItem
 from tomovox.data.records import read_records
@@ -63,8 +63,8 @@ def make_stage(job: StageJob) -> None:
 
 def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dict[str, float]]:
     """Train on single facts first, then on whole reports; both stand where the image will."""
-    tasks = job.data.get("tasks") or list(TASKS)
-    facts = [task for task in tasks if task != Task.REPORT]
+    tasks = job.data.get("tasks") or list(ASKED_BY_DEFAULT)
+    facts = [task for task in tasks if task not in REPORTS]
     told = [task for task in tasks if task not in FROM_MASKS]  # no words say where things lie
     phases = [
         (FACT_LAYOUT, stage.fact_steps if facts else 0, facts),

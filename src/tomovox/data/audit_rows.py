@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tomovox.data.check import PARENTS
 from tomovox.data.check_seg import SEG, seg_codes, seg_entries
 from tomovox.data.faults import DataFault, Faults
 from tomovox.data.records import (
     CAP_SPLITS,
+    PARENTS,
     VQA_FILE,
     VQA_SPLITS,
     cap_splits,

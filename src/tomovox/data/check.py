@@ -21,6 +21,7 @@ from tomovox.data.faults import DataFault, Faults
 from tomovox.data.records import (
     CAP_FILE,
     CAP_SPLITS,
+    PARENTS,
     VQA_FILE,
     VQA_SPLITS,
     cap_splits,
@@ -32,12 +33,6 @@ from tomovox.data.volumes import read_volume
 from tomovox.schema import Record, Task, TomovoxError
 
 Progress = Callable[[int, int], None]
-
-PARENTS = {
-    **{"validation": "val", "test1k": "test", "test500": "test", "test100": "test"},
-    **{"test5k": "test", "yn_train": "train"},
-}
-"""Published splits that are another one's rows, and the one whose patients they may share."""
 
 
 def check_tree(root: Path, progress: Progress | None = None, workers: int = 1) -> Report:

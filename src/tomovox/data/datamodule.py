@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, check_settings
 from tomovox.data.dataset import (
     OnBadVolume,
     StudyDataset,
@@ -26,16 +27,10 @@ from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
+from tomovox.data.series import SeriesFacts, series_facts, with_case_series
 from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.data.training_loader import TrainingLoader
-from tomovox.schema import LETTERS, NONE, Batch, Record, Task, TomovoxError, Vocabulary
-
-TASKS = (Task.VQA_CLOSED.value, Task.VQA_OPEN.value, Task.REPORT.value)
-FROM_MASKS = (
-    *(Task.REC.value, Task.REG.value),
-    *(Task.SEG_SEMANTIC.value, Task.SEG_REFERRING.value),
-)
-"""Tasks made from the masks of M3D-Seg and M3D-RefSeg, which have no validation split."""
+from tomovox.schema import NONE, Batch, Record, Task, TomovoxError, Vocabulary
 
 
 class M3DDataModule(LightningDataModule):
@@ -46,7 +41,8 @@ class M3DDataModule(LightningDataModule):
         template: makes the prompts. Without a tokenizer it gets a word tokenizer, built from the
             texts of all training records of `tasks` (whatever `limit` is): predict with the same
             tasks, or name the saved tokenizer.
-        tasks: what is asked: vqa_closed, vqa_open, report, rec, reg, seg_semantic, seg_referring.
+        tasks: what is asked: vqa_closed, vqa_open, report, case_report, rec, reg, seg_semantic,
+            seg_referring.
         mix: weight of each task in training, 1 where absent: how many of the questions drawn from
             a study are of it, and how often studies that have it are visited.
         train_split: split to train on.
@@ -68,13 +64,17 @@ class M3DDataModule(LightningDataModule):
         permutations: how often a closed question is predicted again with its choices moved: 3 times
             is every cyclic order, which consistency is measured over, 0 never.
         choice_likelihood: predict, beside what is said, the log-likelihood of each choice.
+        series: 'own' shows the one series that a row of the data names, as published, 'case' all
+            series that the split has of its case, that one first. `case_report` has all by itself.
+        tell_series: tell the model plane, phase and kernel of each series where the data say them.
+            Questions (VQA) are never told: they ask for plane and phase.
     """
 
     def __init__(
         self,
         root: str,
         template: Template,
-        tasks: Sequence[str] = TASKS,
+        tasks: Sequence[str] = ASKED_BY_DEFAULT,
         mix: dict[str, float] | None = None,
         train_split: str = "train",
         val_split: str = "val",
@@ -91,6 +91,8 @@ class M3DDataModule(LightningDataModule):
         on_bad_volume: OnBadVolume = "raise",
         permutations: int = 0,
         choice_likelihood: bool = False,
+        series: Literal["own", "case"] = "own",
+        tell_series: bool = False,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -110,11 +112,12 @@ class M3DDataModule(LightningDataModule):
         self.on_bad_volume: OnBadVolume = on_bad_volume
         self.permutations = permutations
         self.choice_likelihood = choice_likelihood
+        self.series, self.tell_series = series, tell_series
         self.control = NONE
         self._datasets: dict[str, StudyDataset] = {}
         self._skipped: frozenset[str] = frozenset()
         self._training: list[Record] | None = None
-        self._check_settings()
+        check_settings(vars(self))
 
     def setup(self, stage: str | None = None) -> None:
         """Read the records that a stage needs and give the template its tokenizer.
@@ -223,38 +226,6 @@ class M3DDataModule(LightningDataModule):
     def _validates(self) -> bool:
         return not set(self.tasks) <= set(FROM_MASKS)
 
-    def _check_settings(self) -> None:
-        """Raise TomovoxError for a setting that no data could satisfy."""
-        known = ", ".join(TASKS + FROM_MASKS)
-        if self.augment and (turned := sorted(set(self.tasks) & set(FROM_MASKS))):
-            raise TomovoxError(
-                f"data.augment turns volumes, but not the boxes and masks of {', '.join(turned)}; "
-                f"switch it off or leave these tasks out"
-            )
-        if not self.tasks or not set(self.tasks) <= set(TASKS + FROM_MASKS):
-            raise TomovoxError(f"data.tasks is {list(self.tasks)}; choose some of {known}")
-        for name, table in (("mix", self.mix), ("splits", self.splits)):
-            unknown = sorted(set(table) - set(self.tasks))
-            if unknown:
-                raise TomovoxError(
-                    f"data.{name} names {', '.join(unknown)}, not among data.tasks; "
-                    f"remove it or add the task"
-                )
-        if any(not 0 < weight < float("inf") for weight in self.mix.values()):
-            raise TomovoxError("data.mix holds a weight that is not above 0; drop the task instead")
-        for name in ("batch_size", "questions_per_study", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise TomovoxError(f"data.{name} is {value}; it must be at least 1")
-        for name in ("num_workers", "seed"):
-            if getattr(self, name) < 0:
-                raise TomovoxError(f"data.{name} is {getattr(self, name)}; it must not be negative")
-        if self.permutations not in (0, len(LETTERS) - 1):
-            raise TomovoxError(
-                f"data.permutations is {self.permutations}; give {len(LETTERS) - 1} for every "
-                f"cyclic order, or 0"
-            )
-
     def _dataset(self, name: str) -> StudyDataset:
         if name == "train":
             records, self._training = self.train_records(), None  # the data set holds them packed
@@ -267,6 +238,7 @@ class M3DDataModule(LightningDataModule):
                 augmented=self.augment,
                 limit=self.limit,
                 on_bad_volume=self.on_bad_volume,
+                facts=self._facts(records),
             )
         if name == "val":
             records = self._records({t: self.val_split for t in self.tasks if t not in FROM_MASKS})
@@ -279,7 +251,13 @@ class M3DDataModule(LightningDataModule):
             limit=self.limit,
             on_bad_volume=self.on_bad_volume,
             control=self.control if name == "test" else NONE,
+            facts=self._facts(records),
         )
+
+    def _facts(self, records: Sequence[Record]) -> dict[str, SeriesFacts] | None:
+        if not self.tell_series:
+            return None
+        return series_facts(self.root, {volume for r in records for volume in r.volumes})
 
     def train_records(self) -> list[Record]:
         """Return the records of the training split, limit or not."""
@@ -292,8 +270,13 @@ class M3DDataModule(LightningDataModule):
         return [
             self.template.adapt(record)
             for task, split in splits.items()
-            for record in read_records(self.root, Task(task), split, templates=templates)
+            for record in self._of_series(
+                read_records(self.root, Task(task), split, templates=templates), split
+            )
         ]
+
+    def _of_series(self, records: list[Record], split: str) -> list[Record]:
+        return with_case_series(self.root, records, split) if self.series == "case" else records
 
     def _ready(self, name: str) -> StudyDataset:
         if name not in self._datasets:

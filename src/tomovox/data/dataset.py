@@ -21,6 +21,7 @@ from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.packed_studies import PackedStudies
 from tomovox.data.prompts import Template
 from tomovox.data.records import choices_text
+from tomovox.data.series import SeriesFacts, is_told
 from tomovox.data.volumes import augment, read_target, read_volume, read_volumes
 from tomovox.schema import LETTERS, NONE, Batch, Questions, Record, Studies, Task, TomovoxError
 
@@ -31,18 +32,23 @@ DRAWN = frozenset({Task.SEG_SEMANTIC, Task.SEG_REFERRING})
 
 @dataclass(slots=True)
 class StudyItem:
-    """The series of one study and what is asked about it; targets by the place of their record."""
+    """The series of one study and what is asked about it; targets by the place of their record.
+
+    `told` says what a model may know of each series; where it is empty, nothing.
+    """
 
     voxels: list[Float[Tensor, "1 D H W"]]
     records: list[Record]
     masks: dict[int, Bool[Tensor, "1 D H W"]] = field(default_factory=dict)
+    told: tuple[SeriesFacts, ...] = ()
 
 
 class StudyDataset(Dataset[StudyItem]):
     """Studies of a split, one item each.
 
     Records with the same `volumes` form a study; studies stand in order of first appearance,
-    questions in record order. An index `row` gives all questions of a study as they are; an index
+    questions in record order. Where `facts` are told, questions that must not hear them are another
+    study than those that may. An index `row` gives all questions of a study as they are; an index
     `(row, seed)` draws from them for training, the same way for the same seed.
 
     Args:
@@ -58,6 +64,7 @@ class StudyDataset(Dataset[StudyItem]):
             now and leaves out, in `left_out`, the questions of those that cannot be read.
         control: what is shown in place of the volumes of whole studies (see `controls`); a draw
             shows the volumes themselves.
+        facts: what is known of each series, told to the records that `series.is_told` allows.
 
     Raises TomovoxError when no study is left.
     """
@@ -73,13 +80,15 @@ class StudyDataset(Dataset[StudyItem]):
         limit: int | None = None,
         on_bad_volume: OnBadVolume = "raise",
         control: str = NONE,
+        facts: Mapping[str, SeriesFacts] | None = None,
     ) -> None:
         self.root = Path(root)
         self.questions_per_study = questions_per_study
         self.mix = dict(mix or {})
         self.shuffle_choices = shuffle_choices
         self.augmented = augmented
-        studies = group_by_study(records)[:limit]
+        self.facts = facts
+        studies = group_by_study(records, apart=facts is not None)[:limit]
         self.left_out: list[tuple[str, str]] = []
         if on_bad_volume == "list":
             studies, self.left_out = without_unreadable(self.root, studies)
@@ -117,22 +126,29 @@ class StudyDataset(Dataset[StudyItem]):
     def _item(
         self, row: int, seed: int | None, records: list[Record], voxels: list[Tensor]
     ) -> StudyItem:
+        told = self._told(records[0])
         if seed is None:
             masks = self._masks(records, voxels[0])
             shown = self._shown(row, records[0].volumes, voxels)
-            return StudyItem(shown, records, masks)
+            return StudyItem(shown, records, masks, told)
         random = np.random.default_rng(seed)
         drawn = self._draw(records, random)
         if self.augmented:
             generator = torch.Generator().manual_seed(int(random.integers(2**63)))
             voxels = [augment(volume, generator) for volume in voxels]
-        return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]))
+        return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]), told)
 
     def _volumes(self, asked: Sequence[Record]) -> list[list[Tensor]]:
         """Return the series of the study of each record."""
         wanted = [(name, first.id) for first in asked for name in first.volumes]
         read = iter(read_volumes(self.root, wanted))
         return [list(itertools.islice(read, len(first.volumes))) for first in asked]
+
+    def _told(self, record: Record) -> tuple[SeriesFacts, ...]:
+        """Return what the records of a study, of which this is one, may know of its series."""
+        if self.facts is None or not is_told(record):
+            return ()
+        return tuple(self.facts[volume] for volume in record.volumes)
 
     def _shown(self, row: int, paths: Sequence[str], voxels: Sequence[Tensor]) -> list[Tensor]:
         """Return what the control shows in place of the volumes `paths` of a study."""
@@ -186,11 +202,14 @@ def without_unreadable(
     return kept, left_out
 
 
-def group_by_study(records: Sequence[Record]) -> list[list[Record]]:
-    """Return the records of each study; studies in order of first appearance."""
-    studies: dict[tuple[str, ...], list[Record]] = {}
+def group_by_study(records: Sequence[Record], apart: bool = False) -> list[list[Record]]:
+    """Return the records of each study; studies in order of first appearance.
+
+    With `apart` the records that may be told of the series are another study than the rest.
+    """
+    studies: dict[tuple[tuple[str, ...], bool], list[Record]] = {}
     for record in records:
-        studies.setdefault(record.volumes, []).append(record)
+        studies.setdefault((record.volumes, apart and is_told(record)), []).append(record)
     return list(studies.values())
 
 
@@ -213,15 +232,21 @@ def permute_choices(record: Record, order: Sequence[int]) -> Record:
 def collate_studies(items: Sequence[StudyItem], template: Template, train: bool) -> Batch:
     """Return the batch of some studies: labels and right padding to train, prompts to generate.
 
-    Plane and phase of the series are withheld (empty strings), although the file names of M3D-Cap
-    tell them: they are the answers to question types 1 and 2.
+    Plane, phase and kernel of a series are empty strings unless its item tells them: file names of
+    M3D-Cap hold plane and phase, the answers to question types 1 and 2.
     """
     voxels = [volume for item in items for volume in item.voxels]
     series = [row for row, item in enumerate(items) for _ in item.voxels]
     rows = [row for row, item in enumerate(items) for _ in item.records]
     records = [record for item in items for record in item.records]
-    withheld = [""] * len(voxels)
-    studies = Studies(voxels, torch.tensor(series, dtype=torch.long), withheld, list(withheld))
+    told = [facts for item in items for facts in item.told or [SeriesFacts()] * len(item.voxels)]
+    studies = Studies(
+        voxels,
+        torch.tensor(series, dtype=torch.long),
+        plane=[facts.plane for facts in told],
+        phase=[facts.phase for facts in told],
+        kernel=[facts.kernel for facts in told],
+    )
     questions, ids, mask, labels = template.collate(records, rows, train)
     first = [0, *itertools.accumulate(len(item.records) for item in items)]
     targets = [(first[i] + k, m) for i, item in enumerate(items) for k, m in item.masks.items()]

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from tomovox.boxes import BOX_END, BOX_START
+from tomovox.data.asked import REPORTS
 from tomovox.data.prompts import Encoded, Template
 from tomovox.data.records import choices_text
 from tomovox.data.tokenizer import SEG, load_tokenizer
@@ -110,7 +111,7 @@ class M3DTemplate(PandasCells):
 
     def question_text(self, record: Record) -> str:
         """Return the marks of the visual tokens and the question."""
-        space = "" if record.task == Task.REPORT else " "
+        space = "" if record.task in REPORTS else " "
         return f"{IM_PATCH * self.volume_tokens}{space}{record.question}"
 
     def released_row(

@@ -6,6 +6,7 @@ A row of a published file becomes one Record, in file order; a row that cannot i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,12 @@ CAP_FILE = "M3D_Cap_npy/M3D_Cap.json"
 VQA_FILE = "M3D-VQA/M3D_VQA_{split}.csv"
 CAP_SPLITS = ("train", "validation", "val", "test", "test1k", "test500", "test100")
 VQA_SPLITS = ("train", "val", "test", "test5k", "yn_train")
+PARENTS = {
+    **{"validation": "val", "test1k": "test", "test500": "test", "test100": "test"},
+    **{"test5k": "test", "yn_train": "train"},
+}
+"""Published splits that are another one's rows, and the one whose patients they may share."""
+
 OPEN_COLUMNS = ("Image Path", "Text", "Question Type", "Question", "Answer")
 CHOICE_COLUMNS = tuple(f"Choice {letter}" for letter in LETTERS)
 CLOSED_COLUMNS = (*OPEN_COLUMNS, *CHOICE_COLUMNS, "Answer Choice")
@@ -42,6 +49,14 @@ REPORT_QUESTIONS = (
     "Give the radiology report that belongs to this image.",
 )
 """Ways to ask for a report, in our own words; the record id decides which one is used."""
+
+CASE_QUESTIONS = (
+    "What are the findings of this examination, all series together?",
+    "Write the findings section for this case from all of its series.",
+    "Report what the series of this study show.",
+    "Go through every series of this case and state your findings.",
+)
+"""The same for the report of a case, which all its series show."""
 
 
 def read_records(
@@ -66,6 +81,8 @@ def read_records(
     if task == Task.REPORT:
         questions = templates["caption"] if templates else REPORT_QUESTIONS
         return read_cap(root, split, faults, questions=questions)
+    if task == Task.CASE_REPORT:
+        return read_case_reports(root, split, faults, templates)
     if task == Task.RETRIEVAL:
         return read_cap(root, split, faults, task, questions=("",))
     return read_seg(root, task, split, faults, templates, progress)
@@ -98,6 +115,56 @@ def read_cap(
     return records_of_rows(
         rows, lambda row, n: _cap_record(row, n, split, task, questions, reports), faults
     )
+
+
+def read_case_reports(
+    root: Path,
+    split: str,
+    faults: Faults | None = None,
+    templates: QuestionTemplates | None = None,
+) -> list[Record]:
+    """Return a record for each case of a split of M3D-Cap, all its series in the listed order.
+
+    A small pool such as test1k has the cases of its rows, with every series that the split it is
+    cut from lists. Raises TomovoxError as `read_records`, and for a case with two reports.
+    """
+    faults = faults or Faults()
+    rows = read_cap(root, split, faults, Task.CASE_REPORT, questions=("",))
+    series: dict[str, list[str]] = {}
+    for volume in [*listed_series(root, split), *(row.volumes[0] for row in rows)]:
+        series.setdefault(case_of(volume), []).append(volume)
+    first: dict[str, Record] = {}
+    for row in rows:
+        if first.setdefault(row.case, row).reference != row.reference:
+            what = f"the report is not that of {first[row.case].volumes[0]}, of the same case"
+            faults.add(DataFault(row.volumes[0], what, "give the series of a case one report"))
+    asked = templates["caption"] if templates else CASE_QUESTIONS
+    names = (f"{Task.CASE_REPORT}/{_canonical(split)}/{n:06d}" for n in range(len(first)))
+    return [
+        replace(
+            row,
+            id=name,
+            volumes=tuple(dict.fromkeys(series[case])),
+            question=chosen(name, asked)[0],
+            context=" ".join(row.reference.split()),
+        )
+        for name, (case, row) in zip(names, first.items(), strict=True)
+    ]
+
+
+def listed_series(root: Path, split: str) -> list[str]:
+    """Return the series that M3D-Cap lists for a split, or for the split that a pool is cut from.
+
+    They stand in the order of the file; entries that name no image are passed over.
+    """
+    rows = [
+        row
+        for name, listed in cap_splits(root).items()
+        if PARENTS.get(name, name) == PARENTS.get(split, split) and isinstance(listed, list)
+        for row in listed
+    ]
+    images = [row.get("image") for row in rows if isinstance(row, dict)]
+    return [str(PurePosixPath(image)) for image in images if isinstance(image, str)]
 
 
 def cap_splits(root: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tomovox.metrics.metric import Metric, Rows
 from tomovox.parsed import json_of
 from tomovox.schema import Prediction, Task, TomovoxError
 
-JUDGED = (Task.REPORT, Task.VQA_OPEN)
+JUDGED = (Task.REPORT, Task.CASE_REPORT, Task.VQA_OPEN)
 """The tasks whose answers a language model can be asked to grade."""
 
 PATTERN = "judge-*.jsonl"

@@ -30,7 +30,7 @@ from tomovox.statistics.way import way_between
 if TYPE_CHECKING:
     import pandas
 
-TASKS = (Task.REPORT, Task.VQA_OPEN)
+TASKS = (Task.REPORT, Task.CASE_REPORT, Task.VQA_OPEN)
 """The tasks whose references are sentences or words that can be denied."""
 
 REFERENCE, NEGATED, SHUFFLED = "(reference)", "(negated)", "(another case)"

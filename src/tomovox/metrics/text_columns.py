@@ -90,7 +90,7 @@ def _letters_checked(rows: Rows) -> Rows:
     return rows
 
 
-TEXT = (Task.REPORT, Task.VQA_OPEN, Task.REG)
+TEXT = (Task.REPORT, Task.CASE_REPORT, Task.VQA_OPEN, Task.REG)
 CLOSED = (Task.VQA_CLOSED,)
 
 SENTENCE_BLEU = "avg:record|tok:13a|case:mixed|smooth:none|empty:0"

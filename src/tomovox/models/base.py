@@ -76,6 +76,8 @@ class VolumeLM(LightningModule):
     frozen encoders made of each study on disk; encoders that train bypass it.
     """
 
+    one_series: bool = False
+    """Whether a study that it reads holds one series only."""
     remark: str = ""
     """What a reader of a table must know of this system."""
     encoders: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ class ProjectorConfig:
 class M3DLaMed(VolumeLM):
     """3D ViT -> average pooling of `pool`^3 patches -> MLP -> language model (M3D-LaMed)."""
 
+    one_series = True
     encoders = ("vision3d",)
 
     def __init__(

@@ -53,6 +53,7 @@ class Med2E3(VolumeLM):
     its second stage start from such a draw. The other arguments are those of TextGuidedScoring.
     """
 
+    one_series = True
     encoders = ("vision3d", "vision2d")
     slice_features = ("tokens2d",)
     scoring_parts = ("tgis",)

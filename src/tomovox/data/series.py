@@ -1,0 +1,70 @@
+"""Which series does a case have, and what may a model be told of each?
+
+The order of series is that of the data set's listing, never that of their names: a name tells plane
+and phase, which questions ask for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tomovox.data.evidence import plane_and_phase
+from tomovox.data.published_files import csv_rows
+from tomovox.data.published_tables import SERIES_COLUMNS
+from tomovox.data.records import CAP_FILE, case_of, listed_series
+from tomovox.schema import Record, Task
+
+SERIES_FILE = "series.csv"
+"""What a phantom or sample knows of its series."""
+
+UNTOLD = frozenset({Task.VQA_CLOSED, Task.VQA_OPEN})
+"""Tasks that ask for plane and phase: nothing is told to any of their questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """How a series was made; an empty text where it is unknown or withheld."""
+
+    plane: str = ""
+    phase: str = ""
+    kernel: str = ""
+
+
+def is_told(record: Record) -> bool:
+    """Return whether what is known of the series may be told to a record: not to questions."""
+    return record.task not in UNTOLD
+
+
+def series_facts(root: Path, volumes: Iterable[str]) -> dict[str, SeriesFacts]:
+    """Return what the data root says of each series: series.csv if it is there, else its name.
+
+    Raises TomovoxError for a series.csv without the columns of one.
+    """
+    path = root / SERIES_FILE
+    rows = csv_rows(path, SERIES_COLUMNS) if path.is_file() else ()
+    listed = {row["image"]: SeriesFacts(row["plane"], row["phase"], row["kernel"]) for row in rows}
+    return {
+        volume: listed.get(volume) or SeriesFacts(*plane_and_phase(volume)) for volume in volumes
+    }
+
+
+def with_case_series(root: Path, records: Sequence[Record], split: str) -> list[Record]:
+    """Return the records with all series of their case that the split lists, their own first.
+
+    The others follow in the order of M3D_Cap.json, then of the records. A small pool such as test1k
+    takes the series of the split that it is cut from. A record of several series stays as it is.
+    """
+    series: dict[str, dict[str, None]] = defaultdict(dict)
+    for volume in listed_series(root, split) if (root / CAP_FILE).is_file() else ():
+        series[case_of(volume)][volume] = None
+    for record in records:
+        series[record.case][record.volumes[0]] = None
+    return [
+        replace(r, volumes=tuple({r.volumes[0]: None} | series[r.case]))
+        if len(r.volumes) == 1
+        else r
+        for r in records
+    ]
