@@ -33,6 +33,7 @@ examples:
   tomovox data prepare scans/ M3D-Data/mine --window abdomen          CT in NIfTI, NRRD or DICOM
   tomovox data prepare scan.nii.gz out --window 40,400 --plane coronal
   tomovox data prepare M3D_Cap/ct_case M3D-Data/M3D_Cap_npy/ct_case   folders of <int>.png, text.txt
+  tomovox data prepare M3D_Cap/ct_case native/M3D_Cap_npy/ct_case --depth native   every slice kept
 
 Axes of the output, right and left being the patient's:
   axial     D head to feet,    H front to back,  W right to left
@@ -160,6 +161,12 @@ def _add_prepare(kinds: Verbs) -> None:
     parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
     parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"), default="axial")
     parser.add_argument(
+        "--depth",
+        choices=("shape", "native"),
+        default="shape",
+        help="native: keep the slices as they are, for models that read any number of them",
+    )
+    parser.add_argument(
         "--format",
         choices=("uint8", "float16", "float32"),
         default="uint8",
@@ -240,7 +247,7 @@ def _prepare(options: argparse.Namespace) -> int:
     from tomovox.data.prepare import REFUSED, TABLE, Settings, prepare
 
     window = parse_window(options.window) if options.window is not None else None
-    settings = Settings(options.shape, window, options.plane, options.format)
+    settings = Settings(options.shape, window, options.plane, options.format, options.depth)
     with progress("prepare") as tell:
         outcome = prepare(
             options.source, options.target, settings, options.workers, options.on_error, tell

@@ -80,6 +80,22 @@ def test_dropped_slices_are_counted(scans, tmp_path):
     assert table(tmp_path / "out")["000001/Axial_lung_window.npy"]["dropped_slices"] == "1"
 
 
+def test_at_native_depth_every_slice_stays_in_its_order(scans, tmp_path):
+    pages = np.zeros((9, 6, 7), np.uint8)
+    pages[2:, 1:5, 2:6] = 10 * np.arange(1, 8)[:, None, None]  # two empty slices come first
+    write_slices(scans / "000002" / "Coronal_C__arterial_phase", pages, first=5)
+    prepare(scans, tmp_path / "out", Settings(shape=(4, 4, 4), depth="native"))
+    volume = np.load(tmp_path / "out" / "000002" / "Coronal_C__arterial_phase.npy")
+    wanted = np.rint(255 * np.arange(-1, 8).clip(0) / 7).astype(np.uint8)
+    assert np.array_equal(volume, np.broadcast_to(wanted[:, None, None], (1, 9, 4, 4)))
+
+
+def test_native_depths_differ_from_image_to_image(scans, tmp_path):
+    prepare(scans, tmp_path / "out", Settings(shape=(4, 5, 6), depth="native"))
+    shapes = {read_volume(tmp_path / "out", name, "x").shape for name in OUTPUTS}
+    assert len(shapes) > 1 and {shape[2:] for shape in shapes} == {(5, 6)}
+
+
 def test_the_report_of_a_case_goes_with_its_volumes(scans, tmp_path):
     prepare(scans, tmp_path / "out", SMALL)
     text = (tmp_path / "out" / "000001" / "text.txt").read_text(encoding="utf-8")
@@ -177,6 +193,15 @@ def test_other_settings_are_refused_with_the_difference(scans, tmp_path):
     prepare(scans, tmp_path / "out", SMALL)
     message = refusal(scans, tmp_path / "out", Settings(shape=(4, 5, 6), window=(40.0, 400.0)))
     assert "window: None -> [40.0, 400.0]" in message
+
+
+def test_another_depth_is_refused_also_where_the_folder_says_none(scans, tmp_path):
+    prepare(scans, tmp_path / "out", SMALL)
+    path = tmp_path / "out" / "prepare.json"
+    path.write_text(path.read_text().replace(',\n "depth": "shape"', ""))
+    assert prepare(scans, tmp_path / "out", SMALL).skipped == len(OUTPUTS)
+    native = Settings(shape=SMALL.shape, depth="native")
+    assert "depth: shape -> native" in refusal(scans, tmp_path / "out", native)
 
 
 def test_another_source_is_refused(scans, tmp_path):

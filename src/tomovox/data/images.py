@@ -89,8 +89,12 @@ def prepare_image(
     window: tuple[float, float] | None,
     shape: tuple[int, int, int] | None,
     plane: str = "axial",
+    native: bool = False,
 ) -> Prepared:
-    """Return what `read_image` does to an image as stored, and the facts for prepared.tsv."""
+    """Return what `read_image` does to an image as stored, and the facts for prepared.tsv.
+
+    With `native` every slice stays as it is along D: none is cropped away, none made of others.
+    """
     check_settings(window, shape, plane)
     source_shape = stored.voxels.shape
     voxels, axes = oriented(stored, place, plane)
@@ -99,9 +103,9 @@ def prepare_image(
             raise DataFault(place, "lies in [0, 1] already", "leave out the window")
         voxels = voxels.astype(np.float32) / np.float32(255 if voxels.dtype == np.uint8 else 1)
     else:
-        voxels = cropped(scaled(voxels, window, place))
+        voxels = cropped(scaled(voxels, window, place), native)
     if shape is not None:
-        voxels = resized(voxels, shape)
+        voxels = resized(voxels, (len(voxels), *shape[1:]) if native else shape)
     return Prepared(
         np.ascontiguousarray(voxels, dtype=np.float32)[None],
         source_shape,
@@ -191,11 +195,14 @@ def scaled(
     return values
 
 
-def cropped(values: Float[np.ndarray, "D H W"]) -> Float[np.ndarray, "d h w"]:
-    """Return the smallest box that holds every voxel above 0, without margin."""
+def cropped(values: Float[np.ndarray, "D H W"], native: bool = False) -> Float[np.ndarray, "d h w"]:
+    """Return the smallest box that holds every voxel above 0, without margin.
+
+    With `native` the box is one of the plane: every slice stays.
+    """
     above = values > 0
-    box = []
-    for axis in range(3):
+    box = [slice(None)] * native
+    for axis in range(int(native), 3):
         others = tuple(other for other in range(3) if other != axis)
         places = np.flatnonzero(above.any(axis=others))
         box.append(slice(int(places[0]), int(places[-1]) + 1))

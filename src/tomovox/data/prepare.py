@@ -29,7 +29,7 @@ COLUMNS = (
     *("source", "output", "source_shape", "spacing_mm", "source_orientation"),
     *("axes", "window", "dropped_slices"),
 )
-FORMATS = ("uint8", "float16", "float32")
+FORMATS, DEPTHS = ("uint8", "float16", "float32"), ("shape", "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,16 @@ class Settings:
     """What decides the voxels of every output; they stand in prepare.json.
 
     `window` is (centre, width), or None for the image's own minimum and maximum. `format` uint8
-    takes a quarter of float32's space and is off by at most 1/510, float16 half and 1/4096.
+    takes a quarter of float32's space and is off by at most 1/510, float16 half and 1/4096. With
+    `depth` "native" an image keeps its slices as they are, whatever D of `shape` is; "shape" makes
+    D of them, as published.
     """
 
     shape: tuple[int, int, int] = SHAPE
     window: tuple[float, float] | None = None
     plane: str = "axial"
     format: str = "uint8"
+    depth: str = "shape"
 
     def window_text(self) -> str:
         """Return what prepared.tsv says of the window."""
@@ -81,6 +84,8 @@ def prepare(
     check_settings(settings.window, settings.shape, settings.plane)
     if settings.format not in FORMATS:
         raise TomovoxError(f"format {settings.format!r} is unknown; known: {', '.join(FORMATS)}")
+    if settings.depth not in DEPTHS:
+        raise TomovoxError(f"depth {settings.depth!r} is unknown; known: {', '.join(DEPTHS)}")
     _check_places(source, target)
     faults = Faults(collect=on_error == "list")
     sources = find_sources(source, faults)
@@ -151,7 +156,7 @@ def _keep_settings(source: Path, target: Path, settings: Settings) -> None:
         found = json_of(path.read_bytes())
     except (OSError, ValueError) as error:
         raise TomovoxError(f"{path}: cannot be read ({error}); give a new folder") from None
-    found = found if isinstance(found, dict) else {}
+    found = {"depth": "shape"} | (found if isinstance(found, dict) else {})  # not always said
     changed = [f"{k}: {found.get(k)} -> {v}" for k, v in wanted.items() if found.get(k) != v]
     if changed:
         raise TomovoxError(
@@ -191,7 +196,12 @@ def _prepare_one(source: Source, target: Path, settings: Settings) -> str | Data
     """Write one output; return its line of prepared.tsv, or what is wrong with the image."""
     try:
         image = prepare_image(
-            source.read(), source.place, settings.window, settings.shape, settings.plane
+            source.read(),
+            source.place,
+            settings.window,
+            settings.shape,
+            settings.plane,
+            settings.depth == "native",
         )
     except DataFault as fault:
         return fault
