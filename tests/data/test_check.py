@@ -172,6 +172,14 @@ def test_a_bad_volume_is_one_error_however_often_it_is_asked_for(m3d, kind):
     assert m3d.image(1) in only(check_tree(m3d.root))
 
 
+def test_volumes_of_native_lengths_are_one_warning(m3d):
+    m3d.fill(train=4)
+    for case in range(1, 5):
+        voxels = np.random.default_rng(case).random((1, case, 4, 4), dtype=np.float32)
+        m3d.write_volume(m3d.image(case), voxels)
+    assert "have 4 numbers of slices, from 1 to 4" in only(check_tree(m3d.root), "warning")
+
+
 def test_volumes_of_two_sizes_are_a_warning(m3d):
     m3d.fill(train=3)
     m3d.write_volume(m3d.image(2), np.eye(4, dtype=np.uint8).reshape(1, 1, 4, 4))

@@ -34,6 +34,9 @@ from tomovox.schema import Record, Task, TomovoxError
 
 Progress = Callable[[int, int], None]
 
+FEW = 3
+"""Up to so many numbers of slices, every volume of another size than most is named."""
+
 
 def check_tree(root: Path, progress: Progress | None = None, workers: int = 1) -> Report:
     """Read every row, volume and mask below a data root and report what is wrong with them.
@@ -247,6 +250,15 @@ class _Check:
                     f"is in the splits {', '.join(sorted(splits))} of {data_set}",
                     "split by case, or report the overlap: what is learnt by heart is no skill",
                 )
+        planes = {shape[-2:] for shape in self.shapes.values()}
+        depths = sorted({shape[-3] for shape in self.shapes.values()})
+        if len(planes) == 1 and len(depths) > FEW:  # native lengths, not a stray volume
+            self.warn(
+                f"{self.root}: {len(self.shapes)} volumes",
+                f"have {len(depths)} numbers of slices, from {depths[0]} to {depths[-1]}",
+                "read them with ms_vlm, or prepare the data to one size for 3D encoders",
+            )
+            return
         sizes = Counter(self.shapes.values()).most_common()
         for size, number in sizes[1:]:
             example = next(name for name, shape in self.shapes.items() if shape == size)
