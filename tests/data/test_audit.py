@@ -131,6 +131,19 @@ def test_a_case_in_two_splits_is_told_once(root):
     assert pairs(audited(root)) == [("case", "test", TRAIN_CASE, "train", TRAIN_CASE)]
 
 
+def test_the_case_report_of_a_case_in_two_splits_is_marked(root):
+    add_to_test(root, TRAIN_CASE)
+    crossing = records(root, Task.CASE_REPORT)[-1]
+    assert crossing.case == TRAIN_CASE
+    assert audited(root).leaked[crossing.id] == ["case"]
+
+
+def test_a_later_volume_of_a_case_speaks_against_its_case_report(root):
+    replace_volume(root, volumes(root, TRAIN_CASE)[0], volumes(root, TEST_CASE)[1])
+    (asked,) = [r.id for r in records(root, Task.CASE_REPORT) if r.case == TEST_CASE]
+    assert audited(root).leaked[asked] == ["volume_identical"]
+
+
 def test_a_question_twice_in_a_table_marks_the_second(root):
     rows = len(records(root, Task.VQA_OPEN))
     add_row(root, TEST_TABLE, TEST_TABLE)
@@ -155,10 +168,10 @@ def test_a_question_twice_in_training_marks_no_record(root):
 def test_the_marked_records_are_all_that_ask_about_the_volume(root):
     target = volumes(root, TEST_CASE)[0]
     replace_volume(root, volumes(root, TRAIN_CASE)[0], target)
-    tasks = (Task.REPORT, Task.RETRIEVAL, Task.VQA_CLOSED, Task.VQA_OPEN)
+    tasks = (Task.REPORT, Task.RETRIEVAL, Task.CASE_REPORT, Task.VQA_CLOSED, Task.VQA_OPEN)
     asked = {r.id for r in records(root, *tasks) if target in r.volumes}
     for pool in ("test1k", "test500", "test100"):
-        of_pool = records(root, Task.REPORT, Task.RETRIEVAL, split=pool)
+        of_pool = records(root, Task.REPORT, Task.RETRIEVAL, Task.CASE_REPORT, split=pool)
         asked |= {r.id for r in of_pool if target in r.volumes}
     for task in (Task.VQA_CLOSED, Task.VQA_OPEN):
         asked |= {r.id for r in records(root, task, split="test5k") if target in r.volumes}

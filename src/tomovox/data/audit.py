@@ -54,7 +54,7 @@ def audit(rows: Rows, progress: Progress | None = None, workers: int = 1) -> Aud
     found = [*_cases(splits), *_questions(rows.rows), *_closest(reports), *_closest(volumes)]
     result.findings = sorted(found)
     result.leaked = _leaked(rows.rows, result.findings)
-    held_out = (name for row in rows.rows if RANK[row.split] for name in row.ids)
+    held_out = {name for row in rows.rows if RANK[row.split] for name in row.ids}
     result.records = Counter(map(task_and_split, held_out))
     return result
 
@@ -192,11 +192,11 @@ def _leaked(rows: Iterable[Row], findings: Iterable[Finding]) -> dict[str, list[
     kinds: dict[tuple[str, str], set[str]] = defaultdict(set)
     for f in findings:
         kinds[f.split, f.id].add(f.kind)
-    leaked: dict[str, list[str]] = {}
+    leaked: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if RANK[row.split]:
             units = (row.case, row.volume, row.ids[0])
-            found = set().union(*(kinds.get((row.split, unit), ()) for unit in units))
-            if found:
-                leaked |= dict.fromkeys(row.ids, sorted(found, key=KINDS.index))
-    return leaked
+            if found := set().union(*(kinds.get((row.split, unit), ()) for unit in units)):
+                for name in row.ids:
+                    leaked[name] |= found
+    return {name: sorted(found, key=KINDS.index) for name, found in leaked.items()}

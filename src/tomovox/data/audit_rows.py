@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from tomovox.data.check_seg import SEG, seg_codes, seg_entries
@@ -15,6 +15,7 @@ from tomovox.data.records import (
     VQA_SPLITS,
     cap_splits,
     read_cap,
+    read_case_reports,
     read_vqa,
 )
 from tomovox.data.refseg_records import FILES, REFSEG, read_refseg
@@ -80,6 +81,11 @@ def _cap_rows(root: Path, splits: list[str], faults: Faults) -> Iterator[Row]:
         for r in records:
             twin = f"{Task.RETRIEVAL}{r.id.removeprefix(Task.REPORT)}"
             yield _row(r, "M3D-Cap", (r.id, twin), report=r.reference)
+        quiet = Faults(collect=True)  # what is wrong with the rows has been said
+        for r in read_case_reports(root, split, quiet):
+            for volume in r.volumes:  # one that has leaked speaks against the whole case
+                one = replace(r, volumes=(volume,))
+                yield _row(one, "M3D-Cap cases", (r.id,), report=r.reference)
 
 
 def _vqa_rows(root: Path, faults: Faults) -> Iterator[Row]:
