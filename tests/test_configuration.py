@@ -186,6 +186,15 @@ def test_a_model_that_is_none_is_refused():
     assert "tomovox.models.nothing.Nobody" in message
 
 
+@pytest.mark.parametrize("data", [{"series": "case"}, {"tasks": ["report", "case_report"]}])
+@pytest.mark.parametrize("system", ["m3d_lamed", "med2e3"])
+def test_several_series_are_refused_for_a_model_that_reads_one(tmp_path, system, data):
+    save_tokenizer(build_word_tokenizer(["is this a liver"]), tmp_path)
+    given = {"template": {"init_args": {"tokenizer": str(tmp_path)}}, "root": "nowhere", **data}
+    with pytest.raises(TomovoxError, match=r"one series of a study; set data\.series own"):
+        instantiate(merged(read_yaml(RECIPES / system / "tiny.yaml"), {"data": given}), "row-s0")
+
+
 def test_a_missing_data_root_is_named_by_the_data_themselves():
     with pytest.raises(TomovoxError, match=r"nowhere.*check the data root") as caught:
         instantiate(recipe("blind"), "row-s0")

@@ -164,6 +164,13 @@ def test_a_stage_with_too_few_volumes_is_refused(tmp_path):
         ExperimentRun(tiny(tmp_path, shared=shared), tmp_path / "out").run()
 
 
+def test_several_series_are_refused_for_a_model_of_one_before_anything_is_trained(tmp_path):
+    path = tiny(tmp_path, overrides={"data": {"series": "case"}})
+    with pytest.raises(TomovoxError, match=r"^m3d_lamed-s0: M3DLaMed reads one series"):
+        ExperimentRun(path, tmp_path / "out").run()
+    assert not list(tmp_path.glob("out/**/*.safetensors"))
+
+
 def test_without_a_rate_each_model_keeps_its_own(done):
     config = yaml.safe_load((done / "blind-s0" / "config.yaml").read_text(encoding="utf-8"))
     base = yaml.safe_load((BASELINES / "blind" / "tiny.yaml").read_text(encoding="utf-8"))

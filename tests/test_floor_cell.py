@@ -43,6 +43,11 @@ def test_a_test_volume_gets_the_report_of_its_copy_in_training(tmp_path, root):
     assert floor(tmp_path, root)[0].text == read_cap(root, "train")[2].reference
 
 
+def test_the_report_of_a_case_is_that_of_what_is_most_like_its_first_series(tmp_path, root):
+    (answer, _) = floor(tmp_path, root, tasks=["case_report", "vqa_open"])
+    assert (answer.task, answer.text) == (Task.CASE_REPORT, read_cap(root, "train")[2].reference)
+
+
 def test_a_limit_holds_for_training_volumes_too(tmp_path, root):
     (answer,) = floor(tmp_path, root, limit=1)
     assert answer.text == read_cap(root, "train")[0].reference
