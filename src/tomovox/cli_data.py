@@ -102,7 +102,7 @@ def _add_phantom(kinds: Verbs) -> None:
     phantom.add_argument("--cases", type=int, default=200)
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--shape", type=_shape, default=(32, 64, 64), metavar="D,H,W")
-    phantom.add_argument("--difficulty", choices=("easy", "base", "hard"), default="base")
+    phantom.add_argument("--difficulty", choices=("plain", "easy", "base", "hard"), default="base")
     phantom.add_argument("--test-cases", type=int, help="default: a tenth")
     phantom.add_argument("--val-cases", type=int, help="default: a tenth")
     phantom.add_argument("--series", type=int, default=2, help="series per case (default 2)")

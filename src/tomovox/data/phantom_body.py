@@ -80,6 +80,7 @@ class Difficulty:
 
 
 DIFFICULTIES = {
+    "plain": Difficulty(2.2, 2.0, 5.0),
     "easy": Difficulty(1.6, 1.5, 8.0),
     "base": Difficulty(1.0, 1.0, 15.0),
     "hard": Difficulty(0.75, 0.8, 22.0),
