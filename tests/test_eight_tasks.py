@@ -21,7 +21,7 @@ LANGUAGE = {
         "intermediate_size": 32,
     }
 }
-TASKS = [task.value for task in Task if task != Task.RETRIEVAL]
+TASKS = [task.value for task in Task if task not in (Task.RETRIEVAL, Task.CASE_REPORT)]
 
 
 def written(folder: Path, **changes) -> Path:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from test_eight_tasks import written as eight_tasks
@@ -71,8 +72,29 @@ def test_volumes_are_as_large_as_those_that_are_predicted(cells):
     cell = cells["ms_vlm"]  # reads any number of slices; the data has 8
     model = build(cell, None, None).model
     build_on_meta(model)
-    twice = costs_of(model, (16, 32, 32))["perceive"]
+    twice = costs_of(model, [(16, 32, 32)])["perceive"]
     assert size_of_cell(cell).perceive == pytest.approx(twice / 2)
+
+
+def test_a_study_of_two_series_is_perceived_at_twice_the_cost(cells):
+    cell = cells["ms_vlm"]
+    shown = merged(cell.config, {"data": {"series": "case"}})
+    assert size_of_cell(replace(cell, config=shown)).perceive == pytest.approx(
+        2 * size_of_cell(cell).perceive
+    )
+
+
+def test_of_studies_of_many_lengths_the_median_one_is_counted(tmp_path):
+    data = {"cases": 8, "shape": [8, 32, 32], "test_cases": 3, "val_cases": 1, "native": True}
+    cell = cells_of(tiny(tmp_path, data={"phantom": data}), shared={})["ms_vlm"]
+    model = build(cell, None, None).model
+    build_on_meta(model)
+    root = Path(cell.config["data"]["root"])
+    slices = sorted(
+        np.load(p).shape[1] for n in (1, 2, 3) for p in root.glob(f"M3D_Cap*/*/{n:06d}/*.npy")
+    )
+    wanted = costs_of(model, [(slices[len(slices) // 2], 32, 32)])["perceive"]
+    assert slices[0] < slices[-1] and size_of_cell(cell).perceive == pytest.approx(wanted)
 
 
 def test_a_dual_encoder_has_parameters_and_no_figure_of_language(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from tomovox.cell import Cell, FitStage, build
 from tomovox.configuration import TomovoxCLI, merged, one_line
 from tomovox.data.datamodule import M3DDataModule
-from tomovox.data.volumes import read_volume
+from tomovox.data.volumes import volume_shape
 from tomovox.files import write_atomically
 from tomovox.judge.compute import SIZE
 from tomovox.models.base import VolumeLM, count_parameters
@@ -18,6 +18,9 @@ from tomovox.models.clip_training import ClipTraining
 from tomovox.progress import say
 from tomovox.schema import TomovoxError
 from tomovox.sizes import ModelSize, build_on_meta, costs_of
+
+MEASURED = 32
+"""Studies whose sizes are looked at."""
 
 NO_NETWORK = "a floor, so there is no network to count"
 
@@ -47,12 +50,13 @@ def write_size(cell: Cell) -> None:
 def size_of_cell(cell: Cell) -> ModelSize:
     """Return the sizes of a row's model; `trainable` is of the last stage that trains anything.
 
-    The volume is the first one that is predicted where the model fixes no size; the prompt has the
-    nominal length. Raises what the model or its data raise where they cannot be counted.
+    Where the model fixes no size, the study is the one with the median number of slices among the
+    first MEASURED that are predicted; the prompt has the nominal length. Raises what the model or
+    its data raise where they cannot be counted.
     """
     config = {**cell.config, "trainer": {"accelerator": "cpu", "devices": 1}}
     if not cell.retrieval:
-        config = merged(config, {"data": {"limit": 1}})
+        config = merged(config, {"data": {"limit": MEASURED}})
     plain = replace(cell, config=config)
     stages: list[FitStage | None] = [*reversed(cell.fit)] or [None]
     for stage in stages:
@@ -65,16 +69,19 @@ def size_of_cell(cell: Cell) -> ModelSize:
             break
     if not (cell.fit or cell.retrieval):
         trainable = 0  # predicted as it came
-    return ModelSize(cell.name, parameters, trainable, **costs_of(model, _volume_shape(cli)))
+    return ModelSize(cell.name, parameters, trainable, **costs_of(model, _series_shapes(cli)))
 
 
-def _volume_shape(cli: TomovoxCLI) -> tuple[int, int, int] | None:
-    """Return (D, H, W) of the first volume to predict; None where the model fixes its own."""
+def _series_shapes(cli: TomovoxCLI) -> list[tuple[int, int, int]]:
+    """Return (D, H, W) of the series of a usual study; none where the model fixes its own."""
     model, data = cli.model, cli.datamodule
     if not isinstance(model, VolumeLM) or model.volume_shape:
-        return None
+        return []
     assert isinstance(data, M3DDataModule)
     data.setup("predict")
-    first = data.predict_studies()[0][0]
-    depth, height, width = read_volume(data.root, first.volumes[0], first.id).shape[1:]
-    return depth, height, width
+    studies = [
+        [volume_shape(data.root, volume, study[0].id) for volume in study[0].volumes]
+        for study in data.predict_studies()
+    ]
+    studies.sort(key=lambda shapes: sum(depth for depth, _, _ in shapes))
+    return studies[len(studies) // 2]

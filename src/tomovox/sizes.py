@@ -116,15 +116,15 @@ def size_of(recipe: Path) -> ModelSize:
 
 
 def costs_of(
-    model: VolumeLM | ClipTraining, shape: tuple[int, int, int] | None = None
+    model: VolumeLM | ClipTraining, shapes: Sequence[tuple[int, int, int]] = ()
 ) -> dict[str, Any]:
     """Return the fields of ModelSize that a run tells, of a model on the meta device.
 
-    `shape` is the (D, H, W) in voxels of a volume that no setting of the model fixes. Afterwards
-    nothing of the model trains.
+    `shapes` are the (D, H, W) in voxels of the series of a study, where no setting of the model
+    fixes them. Afterwards nothing of the model trains.
     """
     model.requires_grad_(False).eval()  # the counter fails on inputs that are parameters
-    batch = nominal_batch(model, shape)
+    batch = nominal_batch(model, shapes)
     if isinstance(model, ClipTraining):
         _, perceive = gflops(model.clip.embed_studies, batch.studies)
         return {"perceive": perceive, "note": "embeds volumes and reports, answers no question"}
@@ -186,18 +186,19 @@ def nominal_vocabulary(language: LanguageConfig) -> Vocabulary:
 
 
 def nominal_batch(
-    model: VolumeLM | ClipTraining, shape: tuple[int, int, int] | None = None
+    model: VolumeLM | ClipTraining, shapes: Sequence[tuple[int, int, int]] = ()
 ) -> Batch:
-    """Return one volume of the size the model reads, and one question, without padding.
+    """Return one study of the size the model reads, and one question, without padding.
 
-    `shape` is the (D, H, W) in voxels of a volume that no setting of the model fixes.
+    `shapes` are the (D, H, W) in voxels of its series, where no setting of the model fixes them.
     """
+    series = _series_shapes(model, shapes)
     study = torch.zeros(1, dtype=torch.long)  # with values: models sort their series by it
     with torch.device("meta"):
         ids = torch.zeros(1, TEXT_TOKENS + 1, dtype=torch.long)  # 1 for the placeholder
         mask = torch.ones_like(ids, dtype=torch.bool)
         return Batch(
-            studies=Studies([torch.empty(1, *_volume_shape(model, shape))], study),
+            studies=Studies([torch.empty(1, *s) for s in series], study.repeat(len(series))),
             questions=Questions([""], ids[:, 1:], mask[:, 1:], study),
             input_ids=ids,
             attention_mask=mask,
@@ -206,17 +207,17 @@ def nominal_batch(
         )
 
 
-def _volume_shape(
-    model: VolumeLM | ClipTraining, shape: tuple[int, int, int] | None
-) -> tuple[int, int, int]:
-    """Return (D, H, W): what the model is bound to, else `shape`, else nominal slices."""
+def _series_shapes(
+    model: VolumeLM | ClipTraining, shapes: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, int, int]]:
+    """Return (D, H, W): what the model is bound to, else `shapes`, else nominal slices."""
     if isinstance(model, VolumeLM):
         bound = model.volume_shape
     else:
         encoders = (part for part in model.clip.modules() if isinstance(part, ViT3D))
         bound = next((encoder.config.image for encoder in encoders), None)
     side = getattr(getattr(model, "vision2d_config", None), "image", SIDE)
-    return bound or shape or (SLICES, side, side)
+    return [bound] if bound else list(shapes) or [(SLICES, side, side)]
 
 
 # ---- many recipes ----------------------------------------------------------------------------

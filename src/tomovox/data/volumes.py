@@ -112,6 +112,14 @@ def _fill(
         voxels.clip(0, 1, out=voxels)
 
 
+def volume_shape(root: Path, relative: str, place: str) -> tuple[int, int, int]:
+    """Return (D, H, W) of a volume, of whose file the header alone is read; raise as there."""
+    path = resolve_inside(root, relative, place)
+    stored = open_array(path, f"{path} (record {place})", "uf", "uint8 or float")
+    depth, height, width = stored.shape[-3:]
+    return depth, height, width
+
+
 def read_mask(
     root: Path, relative: str, shape: tuple[int, ...] | None, place: str
 ) -> Bool[np.ndarray, "1 D H W"]:

@@ -46,7 +46,8 @@ the reading of volumes. `peak_mib` is main memory in prediction. A control has t
 
 TOLD = (
     "Trainable: what the last stage of training moves. A mask head counts in parameters only.",
-    "GFLOPs: 1 multiply-add = 2 FLOPs, on shapes alone. Per volume: once for all its questions. "
+    "GFLOPs: 1 multiply-add = 2 FLOPs, on shapes alone. Per volume: once for all questions of a "
+    "study, with all series that it shows. "
     "Per question: making the visual tokens, and reading them with a prompt of nominal length. Per "
     "token: each answer token but the first.",
     "Samples: training questions of all stages of the row, of a dual encoder pairs, each time one "
