@@ -113,14 +113,10 @@ class Studies:
         Raises TomovoxError unless every study is one series of one shape.
         """
         shapes = {tuple(v.shape) for v in self.voxels}
-        if len(self.voxels) != len(self):
+        if len(shapes) > 1 or len(self.voxels) != len(self):
             raise TomovoxError(
-                f"a batch holds {len(self.voxels)} series in {len(self)} studies: one of each is "
-                f"read here; set data.series own and leave case_report out of data.tasks"
-            )
-        if len(shapes) > 1:
-            raise TomovoxError(
-                f"a batch mixes volumes of shapes {sorted(shapes)}: this model needs one size; "
+                f"a batch mixes volumes of shapes {sorted(shapes)} in {len(self)} studies: "
+                f"this model needs one series of one size per study; set data.series own, and "
                 f"prepare the data to one size (tomovox data prepare)"
             )
         first, size = self.voxels[0], self.voxels[0].numel()
