@@ -155,6 +155,7 @@ def _read_sparse(folder: Path) -> object:
 
 DATA = [
     _data("M3D_Cap.json", ROOT / CAP_FILE, _value, Task.REPORT),
+    _data("M3D_Cap.json, cases", ROOT / CAP_FILE, _value, Task.CASE_REPORT),
     _data("a report", ROOT / REPORT, damaged_bytes, Task.REPORT),
     _data("M3D_VQA.csv, closed", ROOT / VQA, _rows, Task.VQA_CLOSED),
     _data("M3D_VQA.csv, open", ROOT / VQA, _rows, Task.VQA_OPEN),

@@ -137,7 +137,8 @@ def read_case_reports(
     for row in rows:
         if first.setdefault(row.case, row).reference != row.reference:
             what = f"the report is not that of {first[row.case].volumes[0]}, of the same case"
-            faults.add(DataFault(row.volumes[0], what, "give the series of a case one report"))
+            place = f"{Path(root) / CAP_FILE}: {row.volumes[0]}"
+            faults.add(DataFault(place, what, "give the series of a case one report"))
     asked = templates["caption"] if templates else CASE_QUESTIONS
     names = (f"{Task.CASE_REPORT}/{_canonical(split)}/{n:06d}" for n in range(len(first)))
     return [
