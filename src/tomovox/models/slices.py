@@ -57,9 +57,9 @@ class ConvSlices(nn.Module):
 
     def __init__(self, config: SliceEncoderConfig):
         super().__init__()
-        self.width, cells = config.width, (config.image // config.patch) ** 2
+        self.width, self.cells = config.width, config.image // config.patch
         self.stack = conv_stack(config.patch, config.width)
-        self.position = nn.Parameter(torch.randn(1, cells, config.width) * 0.02)
+        self.position = nn.Parameter(torch.randn(1, self.cells**2, config.width) * 0.02)
         self.norm = nn.LayerNorm(config.width)
         self.pool = AttentionPool(config.width, max(1, config.width // 64))
 
@@ -67,7 +67,13 @@ class ConvSlices(nn.Module):
         self, x: Float[Tensor, "s 1 H W"]
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
         """Return the CLS vector and the tokens of each slice."""
-        tokens = self.norm(self.stack(x).flatten(2).transpose(1, 2) + self.position)
+        grid = self.stack(x)
+        position = self.position
+        if (size := grid.shape[-2:]) != (self.cells, self.cells):
+            square = position.transpose(1, 2).unflatten(2, (self.cells, self.cells))
+            fitted = F.interpolate(square, size=size, mode="bilinear", align_corners=False)
+            position = fitted.flatten(2).transpose(1, 2)
+        tokens = self.norm(grid.flatten(2).transpose(1, 2) + position)
         return self.pool(tokens)[:, 0], tokens
 
 
@@ -87,8 +93,7 @@ class TransformerSlices(nn.Module):
                 f"patches of {config.name}"
             )
         # DINOv2 fits its positions to any size by itself and knows no such argument.
-        other_size = config.image != vision.image_size and config.kind != "dinov2"
-        self.fit_positions = {"interpolate_pos_encoding": True} if other_size else {}
+        self.own_size = None if config.kind == "dinov2" else int(vision.image_size)
 
     def forward(
         self, x: Float[Tensor, "s c H W"]
@@ -99,7 +104,9 @@ class TransformerSlices(nn.Module):
         SigLIP has no CLS token: the mean of its tokens takes its place.
         """
         x = x.expand(-1, 3, -1, -1)
-        output = self.tower(pixel_values=x, output_hidden_states=True, **self.fit_positions)
+        other_size = self.own_size is not None and x.shape[-1] != self.own_size
+        fit_positions = {"interpolate_pos_encoding": True} if other_size else {}
+        output = self.tower(pixel_values=x, output_hidden_states=True, **fit_positions)
         tokens = output.hidden_states[-1]
         if self.kind == "siglip":
             return tokens.mean(1), tokens
@@ -143,13 +150,13 @@ class SliceEncoder(nn.Module):
         self.width = int(body.width)  # type: ignore[arg-type]
 
     def forward(
-        self, slices: Float[Tensor, "s c H W"]
+        self, slices: Float[Tensor, "s c H W"], side: int | None = None
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
-        """Return each slice's CLS vector and tokens; other sizes are resized bilinearly.
+        """Return each slice's CLS vector and tokens, read at `side` pixels, by default `image`.
 
-        c is 1, or 3 equal channels for a tower of transformers.
+        Other sizes are resized bilinearly. c is 1, or 3 equal channels for a tower of transformers.
         """
-        size = self.config.image
+        size = side or self.config.image
         if slices.shape[-2:] != (size, size):
             slices = F.interpolate(slices, size=(size, size), mode="bilinear", align_corners=False)
         if self.config.normalise == "imagenet":
