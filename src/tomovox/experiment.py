@@ -177,7 +177,9 @@ class ExperimentRun:
         """Do the jobs of all shared stages, rows, controls and sizes that are missing."""
         given = self.experiment
         jobs: list[Job[Any]] = [
-            Job(str(stage.folder), make_stage, stage) for stage in stages if not stage.done
+            Job(str(stage.folder), make_stage, stage, stage.needs)
+            for stage in stages
+            if not stage.done
         ]
         for stage in stages:
             if stage.done:
@@ -308,6 +310,10 @@ def _taught(stage: Path) -> str:
     figures = read_object(stage / "stage.json", "remove the folder and run again")
     if "mask_volumes" in figures:
         return "mask head pretrained on training cases, masks of all classes"
+    if "unlabelled_volumes" in figures:
+        return "slice encoder self-distilled on slices of training cases, no labels"
+    if "masked_studies" in figures:
+        return "Z-former taught to tell hidden slices of training cases, no labels"
     if "finding_masks" not in figures:
         return ""
     boxes = figures["finding_masks"]

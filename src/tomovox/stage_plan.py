@@ -2,14 +2,14 @@
 
 A stage lies in a folder named by the hash of everything that it depends on, so that it is made
 again only when one of these changes. Stage names are the names of the model's parts: language,
-vision3d, vision2d, mask_head.
+vision3d, vision2d, zformer, mask_head. A stage that reads what another made comes after it.
 """
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tomovox.configuration import Config, merged
 from tomovox.data.datamodule import M3DDataModule
@@ -23,7 +23,7 @@ from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.progress import say
 from tomovox.schema import TomovoxError
 
-PARTS = ("language", "vision3d", "vision2d", "mask_head")
+PARTS = ("language", "vision3d", "vision2d", "zformer", "mask_head")
 """Parts of a model that a shared stage may make."""
 
 VERSION = 1
@@ -31,7 +31,7 @@ VERSION = 1
 
 READ_BY_LANGUAGE = ("template", "tasks", "mix", "train_split", "limit", "on_bad_volume", "prompts")
 READ_BY_VISION = ("train_split", "limit", "on_bad_volume")
-READS_CLASSES = ("vision3d", "vision2d")
+READ_BY_ZFORMER = (*READ_BY_VISION, "series", "tell_series")
 LATER = ("weights", "frozen", "train", "tap", "lora")
 """Settings of a part that do not change what its shared stage makes."""
 
@@ -59,6 +59,42 @@ class VisionStage:
 
 
 @dataclass
+class SelfDistillationStage:
+    """Teach a slice encoder to say the same of all views of a slice, without any label (DINO).
+
+    An encoder with a `name` starts from what the name gives. Large views have the side in pixels of
+    the encoder's `image`, small ones half of it.
+    """
+
+    method: Literal["self_distillation"]
+    max_steps: int = 400
+    batch_size: int = 16
+    slices_per_volume: int = 4
+    small_views: int = 4
+    prototypes: int = 256
+    momentum: float = 0.95
+    autocontrast: float = 0.0
+    equalize: float = 0.0
+    lr: float = 1e-3
+
+
+@dataclass
+class MaskedEmbeddingStage:
+    """Teach a Z-former to tell the vectors of hidden slices from those of the others (MEM).
+
+    `share` of the slices is hidden, in runs of `span` neighbours.
+    """
+
+    max_steps: int = 300
+    batch_size: int = 16
+    share: float = 0.3
+    span: int = 1
+    token: Literal["learned", "zeros"] = "learned"
+    loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    lr: float = 1e-3
+
+
+@dataclass
 class MaskStage:
     """Teach a mask head to draw every class of the training masks, before any text prompts it."""
 
@@ -71,7 +107,7 @@ class MaskStage:
 ARRAYS = (".npy", ".npz")
 """Files of volumes and masks, too many to read them all whenever a run begins."""
 
-Stage = LanguageStage | VisionStage | MaskStage
+Stage = LanguageStage | VisionStage | SelfDistillationStage | MaskedEmbeddingStage | MaskStage
 
 
 @dataclass
@@ -81,14 +117,18 @@ class SharedStages:
     tokenizer: bool = True
     language: LanguageStage | None = None
     vision3d: VisionStage | None = None
-    vision2d: VisionStage | None = None
+    vision2d: VisionStage | SelfDistillationStage | None = None
+    zformer: MaskedEmbeddingStage | None = None
     mask_head: MaskStage | None = None
     finding_classes: list[str] | None = field(default=None)
 
 
 @dataclass
 class StageJob:
-    """One shared stage to make: of which part, on which data, and where its weights go."""
+    """One shared stage to make: of which part, on which data, and where its weights go.
+
+    `needs` are the folders of the stages that must be made before it.
+    """
 
     name: str
     stage: Stage
@@ -97,6 +137,7 @@ class StageJob:
     folder: Path
     seed: int
     finding_classes: list[str] | None
+    needs: frozenset[str] = frozenset()
     quiet: bool = False
     checkpoint_minutes: float = 10.0
 
@@ -187,27 +228,57 @@ class StagePlan:
 
     def _jobs(self, parts: Config, data: Config, root: Path) -> tuple[Config, list[StageJob]]:
         """Return where the weights of each part will lie, and the stages that make them."""
-        weights, jobs = {}, []
+        weights: dict[str, Config] = {}
+        jobs: list[StageJob] = []
         for name in PARTS:
             stage, part = getattr(self.stages, name), parts.get(name)
-            if stage is None or part is None or part.get("weights") or part.get("name"):
+            if stage is None or part is None or part.get("weights"):
                 continue
-            job = self._job(name, stage, part, data, root)
+            if part.get("name") and not isinstance(stage, SelfDistillationStage):
+                continue
+            if name == "zformer":
+                encoder = merged(parts, weights).get("vision2d") or {}
+                job = self._zformer(stage, part, encoder, data, root)
+                job.needs = frozenset(str(j.folder) for j in jobs if j.name == "vision2d")
+            else:
+                job = self._job(name, stage, part, data, root)
             weights[name] = {"weights": str(job.folder)}
             jobs.append(job)
         return weights, jobs
 
+    def _zformer(
+        self, stage: Stage, part: Config, encoder: Config, data: Config, root: Path
+    ) -> StageJob:
+        """Return the job of a Z-former, which reads the slice vectors of an encoder.
+
+        They are kept in a folder of their own, so that Z-formers of other sizes read them too.
+        """
+        if not (encoder.get("weights") or encoder.get("name")):
+            raise TomovoxError(
+                "shared.zformer reads the vectors of a trained slice encoder: add shared.vision2d, "
+                "or give vision2d its weights"
+            )
+        encoder = {k: v for k, v in encoder.items() if k not in ("frozen", "chunk")}
+        content = self._portable([VERSION, encoder, self.data_key(root, {}), self.threads])
+        vectors = str(self.folder / f"vectors-{key_of(content)}")
+        part = {**part, "vision2d": encoder, "vectors": vectors}
+        return self._job("zformer", stage, part, data, root)
+
     def _job(self, name: str, stage: Stage, part: Config, data: Config, root: Path) -> StageJob:
         """Return the job of a stage; its folder names all that the result depends on."""
         part = {k: v for k, v in part.items() if k not in LATER}
-        used = READ_BY_LANGUAGE if name == "language" else READ_BY_VISION
+        used = {"language": READ_BY_LANGUAGE, "zformer": READ_BY_ZFORMER}.get(name, READ_BY_VISION)
         data = {k: v for k, v in data.items() if k in used} | {"seed": self.seed}
         classes = self.stages.finding_classes
         content = [VERSION, name, part, data, asdict(stage), self.seed, self.threads]
-        content += [self.data_key(root, data)] + ([classes] if name in READS_CLASSES else [])
-        for_key = json.dumps(content, sort_keys=True, default=str).replace(f"{self.folder}/", "")
-        folder = self.folder / f"{name}-{key_of(for_key)}"
+        content += [self.data_key(root, data)] + [classes] * isinstance(stage, VisionStage)
+        folder = self.folder / f"{name}-{key_of(self._portable(content))}"
         return StageJob(name, stage, part, {**data, "root": str(root)}, folder, self.seed, classes)
+
+    def _portable(self, content: Any) -> str:
+        """Return JSON that names no place of this machine."""
+        text = json.dumps(content, sort_keys=True, default=str)
+        return text.replace(f"{self.folder}/", "")
 
 
 def files_digest(root: Path) -> str:
