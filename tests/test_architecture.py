@@ -44,7 +44,18 @@ ALLOWED = {
 """Which rooms of tomovox a room may import beside itself."""
 
 KNOW_EVERYTHING = {
-    *("cli", "cli_data", "executor", "experiment", "cell", "stages", "stage_plan", "configuration"),
+    *(
+        "cli",
+        "cli_data",
+        "executor",
+        "experiment",
+        "cell",
+        "stages",
+        "stage_fit",
+        "stage_plan",
+        "unlabelled_stages",
+        "configuration",
+    ),
     *("predict", "lightning_verbs", "parity", "ask", "cli_checkpoint", "cli_models", "sizes"),
     *(
         "retrieval_cell",

@@ -82,8 +82,9 @@ def convert_tensors_alone(trainer: Trainer) -> None:
     plugin.convert_input = converted  # type: ignore[method-assign]
 
 
-def _vocabulary_of(data: M3DDataModule | ReportPairs) -> Vocabulary:
-    return data.vocabulary()
+def _vocabulary_of(data: LightningDataModule) -> Vocabulary | None:
+    """Return the vocabulary of data that hold texts; slices alone have none."""
+    return data.vocabulary() if isinstance(data, M3DDataModule | ReportPairs) else None
 
 
 def cli_arguments(data_by_class: bool = False) -> Config:

@@ -38,6 +38,7 @@ from tomovox.lock import folder_to_hold, only_process
 from tomovox.models.base import VolumeLM
 from tomovox.models.checkpoint import save_trained
 from tomovox.models.clip_training import ClipTraining, save_encoder
+from tomovox.models.part_training import PartTraining, save_part
 from tomovox.models.weights import WEIGHTS_FILE
 from tomovox.predict import PARTIAL, answer_all, list_left_out
 from tomovox.progress import quiet_libraries, say, with_threads
@@ -108,6 +109,13 @@ class RunCLI(TomovoxCLI):
                 f"encoder: {folder}; a recipe reads it by model.init_args.vision3d.weights: "
                 f"{folder}; tomovox checkpoint inspect {folder}"
             )
+        elif isinstance(self.model, PartTraining):
+            name = self.model.part_name
+            if first:
+                save_part(self.model, folder / WEIGHTS_FILE)
+            said = (
+                f"{name}: {folder}; a recipe reads it by model.init_args.{name}.weights: {folder}"
+            )
         else:
             if first:
                 keep_config(folder, self.datamodule.template)
@@ -133,7 +141,7 @@ class RunConfig(SaveConfigCallback):
                 f"{folder}: holds a run already; give another --trainer.default_root_dir"
             )
         super().setup(trainer, pl_module, stage)
-        if trainer.is_global_zero and isinstance(pl_module, VolumeLM):
+        if trainer.is_global_zero and isinstance(pl_module, VolumeLM | PartTraining):
             list_left_out(folder, trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

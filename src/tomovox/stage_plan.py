@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from jsonargparse import ArgumentError, ArgumentParser
+
 from tomovox.configuration import Config, merged
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.experiment_data import DataSource
@@ -112,15 +114,31 @@ Stage = LanguageStage | VisionStage | SelfDistillationStage | MaskedEmbeddingSta
 
 @dataclass
 class SharedStages:
-    """Stages to make; a part whose stage is absent keeps the weights that its YAML says."""
+    """Stages to make; a part whose stage is absent keeps the weights that its YAML says.
+
+    `vision2d` is a VisionStage, or with `method: self_distillation` a SelfDistillationStage.
+    """
 
     tokenizer: bool = True
     language: LanguageStage | None = None
     vision3d: VisionStage | None = None
-    vision2d: VisionStage | SelfDistillationStage | None = None
+    vision2d: dict[str, Any] | VisionStage | SelfDistillationStage | None = None
     zformer: MaskedEmbeddingStage | None = None
     mask_head: MaskStage | None = None
     finding_classes: list[str] | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        """Choose the stage of slice encoders; ValueError for a setting that it does not have."""
+        if isinstance(self.vision2d, dict):
+            by_itself = self.vision2d.get("method", "supervised") != "supervised"
+            parser = ArgumentParser(exit_on_error=False)
+            parser.add_class_arguments(SelfDistillationStage if by_itself else VisionStage, "vision2d")
+            given = {k: v for k, v in self.vision2d.items() if by_itself or k != "method"}
+            try:
+                parsed = parser.parse_object({"vision2d": given})
+            except ArgumentError as error:
+                raise ValueError(f"shared: {error}") from None
+            self.vision2d = parser.instantiate_classes(parsed).vision2d
 
 
 @dataclass

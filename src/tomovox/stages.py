@@ -2,12 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from lightning import Trainer, seed_everything
+from lightning import seed_everything
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, REPORTS
@@ -25,20 +25,31 @@ from tomovox.models.segmentation import SegVolConfig
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.models.weights import WEIGHTS_FILE, save_tensors, untied_state
-from tomovox.progress import PLAIN_TRAINER, say
+from tomovox.progress import say
 from tomovox.schema import Task, TomovoxError
-from tomovox.stage_plan import LanguageStage, MaskStage, StageJob, VisionStage
+from tomovox.stage_fit import (
+    EARLIER,
+    TRAINING,
+    check_size,
+    fit_stage,
+    part_config,
+    trainer_arguments,
+)
+from tomovox.stage_plan import (
+    LanguageStage,
+    MaskedEmbeddingStage,
+    MaskStage,
+    SelfDistillationStage,
+    StageJob,
+    VisionStage,
+)
 from tomovox.training import Checkpoints, fit, forget_cuts
-
-ConfigT = TypeVar("ConfigT")
+from tomovox.unlabelled_stages import masked_embeddings, self_distilled
 
 FACT_LAYOUT = "<image>{fact}. {question} Answer:"
 
-FIGURES, TRAINING = "stage.json", "training.ckpt"
-"""Files of a stage's folder: what came of its training, and where a cut one goes on."""
-
-EARLIER = "earlier"
-"""Among the figures of a training: its seconds before it was cut."""
+FIGURES = "stage.json"
+"""File of a stage's folder: what came of its training."""
 
 
 def make_stage(job: StageJob) -> None:
@@ -51,6 +62,10 @@ def make_stage(job: StageJob) -> None:
         part, figures = _language(job, job.stage)
     elif isinstance(job.stage, MaskStage):
         part, figures = _mask_head(job, job.stage)
+    elif isinstance(job.stage, SelfDistillationStage):
+        part, figures = self_distilled(job, job.stage)
+    elif isinstance(job.stage, MaskedEmbeddingStage):
+        part, figures = masked_embeddings(job, job.stage)
     else:
         part, figures = _vision(job, job.stage)
     seconds = time.perf_counter() - start + figures.pop(EARLIER, 0.0)
@@ -118,9 +133,9 @@ def _text_only(
 
 def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[str, float]]:
     encoder: ViT3DConfig | SliceEncoderConfig = (
-        _config(ViT3DConfig, job.part, job.name)
+        part_config(ViT3DConfig, job.part, job.name)
         if job.name == "vision3d"
-        else _config(SliceEncoderConfig, job.part, job.name)
+        else part_config(SliceEncoderConfig, job.part, job.name)
     )
     seed_everything(job.seed, verbose=False)
     root = Path(job.data["root"])
@@ -133,7 +148,7 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     dataset = VisionDataset(root, records, heads, masks, on_bad_volume)
     left_out = [("train", *record) for record in dataset.left_out]
     write_left_out(job.folder, left_out, ["train"])
-    _check_size(len(dataset), "closed questions", job)
+    check_size(len(dataset), "volumes with closed questions", job)
     classes = len(masks.classes) + 1 if masks.classes else 0
     module = VisionPretraining(encoder, heads.sizes, classes, lr=stage.lr)
     loader = TrainingLoader(
@@ -144,21 +159,19 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
         collate_fn=collate_vision,
         generator=torch.Generator().manual_seed(job.seed),
     )
-    trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
-    kept = Checkpoints(job.folder / TRAINING, job.checkpoint_minutes)
-    figures = fit(trainer, module, job.name, job.quiet, kept, train_dataloaders=loader)
+    figures = fit_stage(job, module, loader)
     figures |= {"finding_masks": len(masks.masks), "left_out": len(left_out)}
-    return module.encoder, figures | {EARLIER: kept.earlier}
+    return module.encoder, figures
 
 
 def _mask_head(job: StageJob, stage: MaskStage) -> tuple[torch.nn.Module, dict[str, float]]:
     part = dict(job.part)
-    encoder = _config(ViT3DConfig, part.pop("vision3d", {}), f"{job.name}.vision3d")
-    config = _config(SegVolConfig, {"vision3d": encoder, **part}, job.name)
+    encoder = part_config(ViT3DConfig, part.pop("vision3d", {}), f"{job.name}.vision3d")
+    config = part_config(SegVolConfig, {"vision3d": encoder, **part}, job.name)
     seed_everything(job.seed, verbose=False)
     split, limit = job.data.get("train_split", "train"), job.data.get("limit")
     dataset = MaskDataset(Path(job.data["root"]), split, stage.masks_per_volume, limit)
-    _check_size(len(dataset), "masks", job)
+    check_size(len(dataset), "volumes with masks", job)
     module = MaskPretraining(config, len(dataset.classes), lr=stage.lr)
     loader = TrainingLoader(
         dataset,
@@ -167,31 +180,8 @@ def _mask_head(job: StageJob, stage: MaskStage) -> tuple[torch.nn.Module, dict[s
         drop_last=True,
         collate_fn=collate_masks,
     )
-    trainer = Trainer(**trainer_arguments(stage.max_steps, job.quiet))
-    kept = Checkpoints(job.folder / TRAINING, job.checkpoint_minutes)
-    figures = fit(trainer, module, job.name, job.quiet, kept, train_dataloaders=loader)
-    return module.mask_head, figures | {"mask_volumes": len(dataset), EARLIER: kept.earlier}
-
-
-def _check_size(volumes: int, what: str, job: StageJob) -> None:
-    if volumes < job.stage.batch_size:
-        raise TomovoxError(
-            f"{job.data['root']}: {volumes} volumes with {what} are fewer than shared."
-            f"{job.name}.batch_size {job.stage.batch_size}; lower it"
-        )
-
-
-def trainer_arguments(steps: int, quiet: bool) -> Config:
-    """Return the arguments of a trainer of a shared stage."""
-    return {
-        "max_steps": steps,
-        "max_epochs": -1,
-        "accelerator": "auto",
-        "devices": 1,
-        "gradient_clip_val": 1.0,
-        **PLAIN_TRAINER,
-        "enable_progress_bar": not quiet,
-    }
+    figures = fit_stage(job, module, loader)
+    return module.mask_head, figures | {"mask_volumes": len(dataset)}
 
 
 def save_stage(module: torch.nn.Module, folder: Path) -> None:
@@ -234,10 +224,3 @@ def collate_masks(items: Iterable[MaskItem]) -> MaskBatch:
         torch.tensor([k for _, classes, _ in rows for k in classes]),
         torch.stack([torch.from_numpy(mask) for _, _, masks in rows for mask in masks]),
     )
-
-
-def _config(made_by: Callable[..., ConfigT], arguments: Config, name: str) -> ConfigT:
-    try:
-        return made_by(**{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
-    except TypeError as error:
-        raise TomovoxError(f"model.init_args.{name}: {error}") from None

@@ -235,24 +235,29 @@ def collate_studies(items: Sequence[StudyItem], template: Template, train: bool)
     Plane, phase and kernel of a series are empty strings unless its item tells them: file names of
     M3D-Cap hold plane and phase, the answers to question types 1 and 2.
     """
-    voxels = [volume for item in items for volume in item.voxels]
-    series = [row for row, item in enumerate(items) for _ in item.voxels]
+    studies = studies_of(items)
     rows = [row for row, item in enumerate(items) for _ in item.records]
     records = [record for item in items for record in item.records]
-    told = [facts for item in items for facts in item.told or [SeriesFacts()] * len(item.voxels)]
-    studies = Studies(
-        voxels,
-        torch.tensor(series, dtype=torch.long),
-        plane=[facts.plane for facts in told],
-        phase=[facts.phase for facts in told],
-        kernel=[facts.kernel for facts in told],
-    )
     questions, ids, mask, labels = template.collate(records, rows, train)
     first = [0, *itertools.accumulate(len(item.records) for item in items)]
     targets = [(first[i] + k, m) for i, item in enumerate(items) for k, m in item.masks.items()]
     masks = torch.stack([m for _, m in targets]) if targets else None
     mask_rows = torch.tensor([row for row, _ in targets]) if targets else None
     return Batch(studies, questions, ids, mask, labels, records, masks, mask_rows)
+
+
+def studies_of(items: Sequence[StudyItem]) -> Studies:
+    """Return the series of some studies, with what their items tell of them."""
+    voxels = [volume for item in items for volume in item.voxels]
+    series = [row for row, item in enumerate(items) for _ in item.voxels]
+    told = [facts for item in items for facts in item.told or [SeriesFacts()] * len(item.voxels)]
+    return Studies(
+        voxels,
+        torch.tensor(series, dtype=torch.long),
+        plane=[facts.plane for facts in told],
+        phase=[facts.phase for facts in told],
+        kernel=[facts.kernel for facts in told],
+    )
 
 
 def move_batch(batch: Batch, device: torch.device) -> Batch:

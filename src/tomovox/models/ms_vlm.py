@@ -7,13 +7,12 @@ Source: MS-VLM (arXiv 2412.13558). No public code exists: this is a re-implement
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import mlp
 from tomovox.models.resampler import Resampler
-from tomovox.models.series import kept_slices, sequences, told_of
+from tomovox.models.series import kept_slices, slice_vectors, tell
 from tomovox.models.slice_layout import layout_of
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
@@ -61,28 +60,11 @@ class MSVLM(VolumeLM):
 
     def encode(self, studies: Studies) -> Percept:
         """Return CLS vectors (u l d) of the slices that are read, and which exist (u l)."""
-        kept = self._kept(studies)
-        slices = [
-            (v[0] if len(k) == v.shape[1] else v[0, k.to(v.device)]).unsqueeze(1)
-            for v, k in zip(studies.voxels, kept, strict=True)
-        ]
-        by_size: dict[tuple[int, ...], list[int]] = {}
-        for i, each in enumerate(slices):
-            by_size.setdefault(each.shape[1:], []).append(i)
-        encoded: dict[int, Tensor] = {}
-        for places in by_size.values():
-            cls, _ = self.vision2d(torch.cat([slices[i] for i in places]))
-            parts = cls.split([len(slices[i]) for i in places])
-            encoded |= zip(places, parts, strict=True)
-        cls = sequences([encoded[i] for i in range(len(kept))], studies)
-        seen = sequences([k.new_ones(k.shape, dtype=torch.bool) for k in kept], studies)
-        return Percept({"cls": cls, "seen": seen.to(cls.device)})
+        return slice_vectors(self.vision2d, studies, self._kept(studies))
 
     def tell(self, percept: Percept, studies: Studies) -> Percept:
         """Return the percept with the slices' places and what is told of their series."""
-        told = told_of(studies, self._kept(studies), self.zformer_config.max_series)
-        device = percept.features["cls"].device
-        return Percept(percept.features | {name: ids.to(device) for name, ids in told.items()})
+        return tell(percept, studies, self._kept(studies), self.zformer_config.max_series)
 
     def _kept(self, studies: Studies) -> list[Tensor]:
         """Return which slices of each series are read."""

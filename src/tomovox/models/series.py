@@ -1,18 +1,20 @@
 """Which slices of a study's series are read, and what is told of each beside its pixels?
 
-Letters: u studies, s series, l slices of a study over all its series (padded to the longest).
+Letters: u studies, s series, l slices of a study over all its series (padded to the longest), d
+width of a slice vector.
 """
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from tomovox.models.kernels import sharpness
 from tomovox.models.sharding import together
-from tomovox.schema import Studies, TomovoxError
+from tomovox.models.slices import SliceEncoder
+from tomovox.schema import Percept, Studies, TomovoxError
 
 NAMES = {
     "plane": ("axial", "coronal", "sagittal"),
@@ -77,6 +79,41 @@ def _level(depths: Sequence[int], most: int) -> int:
 
 def _evenly(depth: int, count: int) -> Int[Tensor, "_k"]:
     return torch.linspace(0, depth - 1, count).round().long()
+
+
+def slice_vectors(
+    encoder: SliceEncoder, studies: Studies, kept: Sequence[Int[Tensor, "_k"]]
+) -> Percept:
+    """Return the "cls" vectors (u l d) of the slices that are read, and which are "seen" (u l)."""
+    slices = [
+        (v[0] if len(k) == v.shape[1] else v[0, k.to(v.device)]).unsqueeze(1)
+        for v, k in zip(studies.voxels, kept, strict=True)
+    ]
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for i, each in enumerate(slices):
+        by_size.setdefault(each.shape[1:], []).append(i)
+    encoded: dict[int, Tensor] = {}
+    for places in by_size.values():
+        cls, _ = encoder(torch.cat([slices[i] for i in places]))
+        parts = cls.split([len(slices[i]) for i in places])
+        encoded |= zip(places, parts, strict=True)
+    return joined([encoded[i] for i in range(len(kept))], studies)
+
+
+def joined(vectors: Sequence[Float[Tensor, "_k d"]], studies: Studies) -> Percept:
+    """Return the vectors of each series as "cls" (u l d) of its study, and which are "seen"."""
+    cls = sequences(vectors, studies)
+    ones = [torch.ones(len(each), dtype=torch.bool, device=cls.device) for each in vectors]
+    return Percept({"cls": cls, "seen": sequences(ones, studies)})
+
+
+def tell(
+    percept: Percept, studies: Studies, kept: Sequence[Int[Tensor, "_k"]], max_series: int
+) -> Percept:
+    """Return a percept of slice vectors with what `told_of` tells of them."""
+    device = percept.features["cls"].device
+    told = told_of(studies, kept, max_series)
+    return Percept(percept.features | {name: ids.to(device) for name, ids in told.items()})
 
 
 def told_of(

@@ -68,7 +68,7 @@ class ConvSlices(nn.Module):
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
         """Return the CLS vector and the tokens of each slice."""
         grid = self.stack(x)
-        position = self.position
+        position: Tensor = self.position
         if (size := grid.shape[-2:]) != (self.cells, self.cells):
             square = position.transpose(1, 2).unflatten(2, (self.cells, self.cells))
             fitted = F.interpolate(square, size=size, mode="bilinear", align_corners=False)
