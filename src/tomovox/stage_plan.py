@@ -92,7 +92,7 @@ class MaskedEmbeddingStage:
     share: float = 0.3
     span: int = 1
     token: Literal["learned", "zeros"] = "learned"
-    loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    loss: Literal["l1", "smooth_l1"] = "l1"
     lr: float = 1e-3
 
 

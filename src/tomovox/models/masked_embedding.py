@@ -35,7 +35,7 @@ class MaskingConfig:
     share: float = 0.3
     span: int = 1
     token: Literal["learned", "zeros"] = "learned"
-    loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    loss: Literal["l1", "smooth_l1"] = "l1"
 
     def __post_init__(self) -> None:
         """Raise TomovoxError for a mask that hides nothing or all."""
