@@ -13,8 +13,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.report_pairs import PairBatch, ReportPairs
+from tomovox.data.slice_views import SliceViews
+from tomovox.data.study_series import StudySeries
 from tomovox.models.base import VolumeLM
 from tomovox.models.clip_training import ClipTraining
+from tomovox.models.masked_embedding import MaskedEmbedding
+from tomovox.models.self_distillation import SelfDistillation
 from tomovox.parsed import yaml_of
 from tomovox.progress import quiet_libraries
 from tomovox.ranks import check_world_size
@@ -91,7 +95,8 @@ def cli_arguments(data_by_class: bool = False) -> Config:
     """Return the arguments of TomovoxCLI that every use shares.
 
     A language model reads M3DDataModule. With `data_by_class`, the config names the class of its
-    data, and its model may be any LightningModule: contrastive pretraining reads pairs.
+    data, and its model may be any LightningModule: contrastive pretraining reads pairs, and the
+    training of a part slices.
     """
     return {
         "model_class": LightningModule if data_by_class else VolumeLM,
@@ -119,12 +124,16 @@ def instantiate(config: Config, place: str) -> TomovoxCLI:
         )
     except ArgumentError as error:
         raise TomovoxError(f"{place}: {one_line(str(error))}") from None
-    pairs = ((VolumeLM, M3DDataModule), (ClipTraining, ReportPairs))
+    pairs = (
+        *((VolumeLM, M3DDataModule), (ClipTraining, ReportPairs)),
+        *((SelfDistillation, SliceViews), (MaskedEmbedding, StudySeries)),
+    )
     if not any(isinstance(cli.model, m) and isinstance(cli.datamodule, d) for m, d in pairs):
         given = f"{type(cli.model).__name__} does not read {type(cli.datamodule).__name__}"
         raise TomovoxError(
-            f"{place}: {given}; give ClipTraining with data of class ReportPairs, or a VolumeLM "
-            f"whose data name no class"
+            f"{place}: {given}; give ClipTraining with data of class ReportPairs, SelfDistillation "
+            f"with SliceViews, MaskedEmbedding with StudySeries, or a VolumeLM whose data name no "
+            f"class"
         )
     return cli
 

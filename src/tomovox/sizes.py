@@ -22,10 +22,14 @@ from tomovox.configuration import one_line, read_yaml
 from tomovox.models.base import VolumeLM, count_parameters
 from tomovox.models.clip_training import ClipTraining
 from tomovox.models.language import LanguageConfig
+from tomovox.models.part_training import PartTraining
 from tomovox.models.vit3d import ViT3D
 from tomovox.models.weights import read_config
 from tomovox.packaged import quiet_loading, resolve_source
 from tomovox.schema import Batch, Questions, Studies, TomovoxError, Vocabulary
+
+Counted = VolumeLM | ClipTraining | PartTraining
+"""What a recipe may describe: a model that answers, that embeds, or the training of a part."""
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -115,9 +119,7 @@ def size_of(recipe: Path) -> ModelSize:
     return ModelSize(recipe_name(recipe), parameters, trainable, **costs)
 
 
-def costs_of(
-    model: VolumeLM | ClipTraining, shapes: Sequence[tuple[int, int, int]] = ()
-) -> dict[str, Any]:
+def costs_of(model: Counted, shapes: Sequence[tuple[int, int, int]] = ()) -> dict[str, Any]:
     """Return the fields of ModelSize that a run tells, of a model on the meta device.
 
     `shapes` are the (D, H, W) in voxels of the series of a study, where no setting of the model
@@ -128,6 +130,9 @@ def costs_of(
     if isinstance(model, ClipTraining):
         _, perceive = gflops(model.clip.embed_studies, batch.studies)
         return {"perceive": perceive, "note": "embeds volumes and reports, answers no question"}
+    if isinstance(model, PartTraining):
+        _, perceive = gflops(model.embed_studies, batch.studies)
+        return {"perceive": perceive, "note": f"trains {model.part_name}, answers no question"}
     percept, perceive = gflops(model.perceive, batch.studies)
     (spliced, _), attend = gflops(model.read_percept, percept, batch)
     _, prefill = gflops(model.language.greedy, spliced, 1)
@@ -141,7 +146,7 @@ def costs_of(
     }
 
 
-def build(recipe: Path) -> VolumeLM | ClipTraining:
+def build(recipe: Path) -> Counted:
     """Return the model of a recipe on the meta device; raise as `size_of`."""
     config = read_yaml(recipe).get("model")
     if not isinstance(config, dict) or "class_path" not in config:
@@ -154,10 +159,10 @@ def build(recipe: Path) -> VolumeLM | ClipTraining:
         model = parser.instantiate(parser.parse_object({"model": config})).model
     except ArgumentError as error:
         raise TomovoxError(f"{recipe}: {one_line(str(error))}") from None
-    if not isinstance(model, VolumeLM | ClipTraining):
+    if not isinstance(model, Counted):
         raise TomovoxError(
             f"{recipe}: {type(model).__name__} neither answers nor embeds; give the recipe of a "
-            f"VolumeLM or of ClipTraining"
+            f"VolumeLM, of ClipTraining or of a PartTraining"
         )
     if isinstance(model, VolumeLM):
         model.vocabulary = nominal_vocabulary(model.language_config)
@@ -165,7 +170,7 @@ def build(recipe: Path) -> VolumeLM | ClipTraining:
     return model
 
 
-def build_on_meta(model: VolumeLM | ClipTraining) -> None:
+def build_on_meta(model: Counted) -> None:
     """Create the modules of a model on the meta device; no weights are read."""
     if isinstance(model, VolumeLM):
         model.init_from = None
@@ -185,9 +190,7 @@ def nominal_vocabulary(language: LanguageConfig) -> Vocabulary:
     return Vocabulary(size=rows, placeholder=rows, pad=0, eos=1)
 
 
-def nominal_batch(
-    model: VolumeLM | ClipTraining, shapes: Sequence[tuple[int, int, int]] = ()
-) -> Batch:
+def nominal_batch(model: Counted, shapes: Sequence[tuple[int, int, int]] = ()) -> Batch:
     """Return one study of the size the model reads, and one question, without padding.
 
     `shapes` are the (D, H, W) in voxels of its series, where no setting of the model fixes them.
@@ -208,11 +211,13 @@ def nominal_batch(
 
 
 def _series_shapes(
-    model: VolumeLM | ClipTraining, shapes: Sequence[tuple[int, int, int]]
+    model: Counted, shapes: Sequence[tuple[int, int, int]]
 ) -> list[tuple[int, int, int]]:
     """Return (D, H, W): what the model is bound to, else `shapes`, else nominal slices."""
     if isinstance(model, VolumeLM):
         bound = model.volume_shape
+    elif isinstance(model, PartTraining):
+        bound = None
     else:
         encoders = (part for part in model.clip.modules() if isinstance(part, ViT3D))
         bound = next((encoder.config.image for encoder in encoders), None)

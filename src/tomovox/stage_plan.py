@@ -132,7 +132,9 @@ class SharedStages:
         if isinstance(self.vision2d, dict):
             by_itself = self.vision2d.get("method", "supervised") != "supervised"
             parser = ArgumentParser(exit_on_error=False)
-            parser.add_class_arguments(SelfDistillationStage if by_itself else VisionStage, "vision2d")
+            parser.add_class_arguments(
+                SelfDistillationStage if by_itself else VisionStage, "vision2d"
+            )
             given = {k: v for k, v in self.vision2d.items() if by_itself or k != "method"}
             try:
                 parsed = parser.parse_object({"vision2d": given})
@@ -239,7 +241,13 @@ class StagePlan:
     def resolve_pairs(self, config: Config, root: Path) -> tuple[Config, list[StageJob]]:
         """Return the config of a dual encoder with data root and shared weights, and the jobs."""
         config = merged(config, {"data": {"init_args": {"root": str(root)}}})
-        encoder: Config = config["model"]["init_args"]["encoder"].get("init_args", {})
+        arguments = config["model"].get("init_args", {})
+        if "encoder" not in arguments:
+            raise TomovoxError(
+                f"{config['model']['class_path']} answers nothing, so it is no row: train a part of "
+                f"a model under `shared`, or alone with tomovox fit"
+            )
+        encoder: Config = arguments["encoder"].get("init_args", {})
         weights, jobs = self._jobs(encoder, config["data"]["init_args"], root)
         filled = {"encoder": {"init_args": weights}}
         return merged(config, {"model": {"init_args": filled}}), jobs

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_models import language, make, vision2d, zformer
 
-from tomovox.models.language import LoraConfig
+from tomovox.models.language import LoraSettings
 from tomovox.models.masked_embedding import MaskedEmbedding
 from tomovox.models.self_distillation import DistillationConfig, SelfDistillation
 from tomovox.schema import IGNORE
@@ -23,7 +23,7 @@ def staged(stage: str) -> torch.nn.Module:
     elif stage == "masked slices":
         module = MaskedEmbedding(vision2d(), zformer())
     else:
-        lora = language(train="lora", lora=LoraConfig(rank=2, targets=["q_proj"]))
+        lora = language(train="lora", lora=LoraSettings(rank=2, targets=["q_proj"]))
         return make("ms_vlm", stage=stage, language=lora, zformer=zformer(frozen=True))
     module.configure_model()
     return module

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tomovox.models.part_training import PartTraining
+from tomovox.models.percepts import PerceptsConfig, perceived
 from tomovox.models.series import joined, kept_slices, slice_vectors, tell
 from tomovox.models.slice_layout import layout_of
 from tomovox.models.slices import SliceEncoderConfig
@@ -53,6 +54,7 @@ class MaskedEmbedding(PartTraining):
         vision2d: the slice encoder, which never trains here.
         zformer: what is trained and kept; the layer that guesses vectors is thrown away.
         masking: what is hidden.
+        percepts: where slice vectors are kept on disk, for all visits and for the later stages.
         lr: highest learning rate.
         weight_decay: of all weights but norms and biases.
         warmup: share of the steps over which the rate rises; then it falls along a cosine.
@@ -60,12 +62,17 @@ class MaskedEmbedding(PartTraining):
     """
 
     part_name = "zformer"
+    encoders = ("vision2d",)
+    encodes_as = "MSVLM"
+    """Whose percepts those kept on disk are: a later stage finds what this one made."""
+    unread = frozenset(("zformer_config", "masking", "lr", "weight_decay", "warmup", "floor"))
 
     def __init__(
         self,
         vision2d: SliceEncoderConfig,
         zformer: ZFormerConfig,
         masking: MaskingConfig | None = None,
+        percepts: PerceptsConfig | None = None,
         lr: float = 1e-4,
         weight_decay: float = 0.0,
         warmup: float = 0.03,
@@ -73,7 +80,9 @@ class MaskedEmbedding(PartTraining):
     ):
         super().__init__()
         self.vision2d_config, self.zformer_config = vision2d, zformer
+        self.caps = zformer.max_slices, zformer.max_per_series
         self.masking = masking or MaskingConfig()
+        self.percepts = None if percepts is None else percepts.build()
         self.lr, self.weight_decay, self.warmup, self.floor = lr, weight_decay, warmup, floor
 
     def make(self) -> None:
@@ -97,12 +106,18 @@ class MaskedEmbedding(PartTraining):
             self.vision2d.eval()
         return self
 
-    @torch.no_grad()
     def perceive(self, studies: Studies) -> Percept:
         """Return the slice vectors of studies and what is told of their places, as MS-VLM does."""
-        config = self.zformer_config
-        kept = kept_slices(studies, config.max_slices, config.max_per_series)
-        return tell(slice_vectors(self.vision2d, studies, kept), studies, kept, config.max_series)
+        return self.tell(self.encode(studies), studies)
+
+    def encode(self, studies: Studies) -> Percept:
+        """Return the slice vectors alone."""
+        return slice_vectors(self.vision2d, studies, kept_slices(studies, *self.caps))
+
+    def tell(self, percept: Percept, studies: Studies) -> Percept:
+        """Return slice vectors with what is told of their places."""
+        kept = kept_slices(studies, *self.caps)
+        return tell(percept, studies, kept, self.zformer_config.max_series)
 
     def embed_studies(self, studies: Studies) -> Float[Tensor, "u l z"]:
         """Return each slice in the light of the others of its study."""
@@ -119,7 +134,7 @@ class MaskedEmbedding(PartTraining):
         self._loss("val", batch, torch.Generator().manual_seed(batch_idx))
 
     def _loss(self, name: str, batch: Studies | Percept, draws: torch.Generator | None) -> Tensor:
-        features = (self.perceive(batch) if isinstance(batch, Studies) else batch).features
+        features = (perceived(self, batch) if isinstance(batch, Studies) else batch).features
         cls, seen = features["cls"], features["seen"]
         hidden = hidden_slices(seen, self.masking.share, self.masking.span, draws)
         loss = masked_loss(self.guesses(features, hidden), cls, hidden, self.masking.loss)

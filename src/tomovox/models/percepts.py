@@ -32,6 +32,7 @@ UNREAD = frozenset(
     (
         *("language_config", "vocabulary", "mask_head_config", "optimizer_config", "stage"),
         *("init_from", "released", "released_report", "max_new_tokens", "strict_loading"),
+        "choice_answers",
         *("at_once", "training"),  # encoders that are frozen are in eval whatever the model is in
     )
 )
@@ -142,7 +143,8 @@ class KeptPercepts:
             if not name.startswith("_") and name not in unread and _is_setting(value)
         }
         modes = [getattr(model, name).training for name in model.encoders]
-        of = [VERSION, system_of(model), settings, modes, self._digest_of_weights(model), computed]
+        system = getattr(model, "encodes_as", system_of(model))
+        of = [VERSION, system, settings, modes, self._digest_of_weights(model), computed]
         of += [kind, torch.get_float32_matmul_precision(), torch.__version__, self.dtype]
         return sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()
 
