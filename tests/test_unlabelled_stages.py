@@ -188,7 +188,7 @@ def test_where_an_experiment_lies_does_not_name_its_stages(tmp_path, root):
 
 
 def test_a_z_former_before_an_untrained_encoder_is_refused(tmp_path, root):
-    with pytest.raises(TomovoxError, match="add shared.vision2d"):
+    with pytest.raises(TomovoxError, match="add shared"):
         jobs_of(tmp_path, root, replace(STAGES, vision2d=None))
 
 

@@ -244,8 +244,8 @@ class StagePlan:
         arguments = config["model"].get("init_args", {})
         if "encoder" not in arguments:
             raise TomovoxError(
-                f"{config['model']['class_path']} answers nothing, so it is no row: train a part of "
-                f"a model under `shared`, or alone with tomovox fit"
+                f"{config['model']['class_path']} answers nothing, so it is no row: train a part "
+                f"under `shared`, or alone with tomovox fit"
             )
         encoder: Config = arguments["encoder"].get("init_args", {})
         weights, jobs = self._jobs(encoder, config["data"]["init_args"], root)

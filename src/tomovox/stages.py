@@ -63,9 +63,11 @@ def make_stage(job: StageJob) -> None:
     elif isinstance(job.stage, MaskStage):
         part, figures = _mask_head(job, job.stage)
     elif isinstance(job.stage, SelfDistillationStage):
-        part, figures = self_distilled(job, job.stage)
+        distilled, figures = self_distilled(job, job.stage)
+        part = distilled.part
     elif isinstance(job.stage, MaskedEmbeddingStage):
-        part, figures = masked_embeddings(job, job.stage)
+        masked, figures = masked_embeddings(job, job.stage)
+        part = masked.part
     else:
         part, figures = _vision(job, job.stage)
     seconds = time.perf_counter() - start + figures.pop(EARLIER, 0.0)

@@ -36,8 +36,8 @@ from tomovox.stage_plan import MaskedEmbeddingStage, SelfDistillationStage, Stag
 
 def self_distilled(
     job: StageJob, stage: SelfDistillationStage
-) -> tuple[torch.nn.Module, dict[str, float]]:
-    """Return a slice encoder that was taught by itself, and the figures of its training."""
+) -> tuple[SelfDistillation, dict[str, float]]:
+    """Let a slice encoder teach itself; return the training and its figures."""
     encoder = part_config(SliceEncoderConfig, job.part, job.name)
     seed_everything(job.seed, verbose=False)
     views = ViewsConfig(
@@ -68,16 +68,18 @@ def self_distilled(
         prototypes_still=0.0,
         momentum=stage.momentum,
     )
-    module = SelfDistillation(encoder, compared, stage.lr, (0.01, 0.01), warmup=0.1, floor=0.05)
+    module = SelfDistillation(
+        encoder, compared, stage.lr, weight_decay=(0.01, 0.01), warmup=0.1, floor=0.05
+    )
     figures = fit_stage(job, module, data.train_dataloader())
     figures |= {"unlabelled_volumes": len(data), "left_out": len(data.left_out)}
-    return module.part, figures
+    return module, figures
 
 
 def masked_embeddings(
     job: StageJob, stage: MaskedEmbeddingStage
-) -> tuple[torch.nn.Module, dict[str, float]]:
-    """Return a Z-former that tells hidden slices, and the figures of its training.
+) -> tuple[MaskedEmbedding, dict[str, float]]:
+    """Teach a Z-former to tell hidden slices; return the training and its figures.
 
     Every volume is encoded once, before the first step; what was encoded before a cut, or for
     another Z-former, is not encoded again.
@@ -99,7 +101,7 @@ def masked_embeddings(
     volumes = {name: r.id for r in reversed(studies) for name in r.volumes}
     facts = series_facts(root, volumes) if job.data.get("tell_series") else {}
     masking = MaskingConfig(stage.share, stage.span, stage.token, stage.loss)
-    module = MaskedEmbedding(encoder, zformer, masking, stage.lr, warmup=0.1, floor=0.05)
+    module = MaskedEmbedding(encoder, zformer, masking, lr=stage.lr, warmup=0.1, floor=0.05)
     loader = TrainingLoader(
         VectorDataset(store, studies, facts),
         StudySampler(len(studies), job.seed),
@@ -109,7 +111,7 @@ def masked_embeddings(
     )
     figures = fit_stage(job, module, loader, EncodeOnce(store, root, volumes))
     figures |= {"masked_studies": len(studies), "left_out": len(left_out)}
-    return module.part, figures
+    return module, figures
 
 
 class EncodeOnce(Callback):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning import seed_everything
-from tiny_models import vision2d, zformer
+from tiny_models import make, vision2d, zformer
 
 from tomovox.models.masked_embedding import (
     MaskedEmbedding,
@@ -16,6 +16,8 @@ from tomovox.models.masked_embedding import (
     visible_mean,
 )
 from tomovox.models.part_training import save_part
+from tomovox.models.percepts import PerceptsConfig, perceived
+from tomovox.models.weights import save_tensors
 from tomovox.schema import Studies, TomovoxError
 
 
@@ -166,7 +168,7 @@ def test_the_loss_falls_below_that_of_the_mean():
 
 def test_validation_hides_the_same_slices_every_time():
     module, figures = made().eval(), []
-    module.log_dict = lambda given, **_: figures.append(float(given["val/loss"]))
+    module.log_dict = lambda given, **_: figures.append(given["val/loss"])
     torch.manual_seed(1)
     for _ in range(2):
         module.validation_step(studies(6, 5), 3)
@@ -183,6 +185,20 @@ def test_vectors_that_were_kept_are_read_as_those_made_at_once():
     kept = percept_of(vectors, whole, module.zformer_config)
     for name, feature in module.perceive(whole).features.items():
         torch.testing.assert_close(kept.features[name], feature)
+
+
+def test_ms_vlm_finds_on_disk_what_this_stage_perceived(tmp_path):
+    encoder, kept = vision2d().build(), PerceptsConfig(str(tmp_path / "kept"))
+    save_tensors(encoder.state_dict(), tmp_path / "model.safetensors")
+    same = vision2d(weights=str(tmp_path))
+    module = MaskedEmbedding(same, zformer(), percepts=kept)
+    module.configure_model()
+    first = perceived(module, studies(6, 4))
+    model = make("ms_vlm", vision2d=same, zformer=zformer(layers=2), percepts=kept)
+    again = perceived(model, studies(6, 4))
+    assert (model.percepts.found, model.percepts.made) == (2, 0)
+    for name, feature in first.features.items():
+        assert torch.equal(again.features[name], feature)
 
 
 def test_what_is_kept_is_a_z_former_as_a_model_reads_it(tmp_path):
