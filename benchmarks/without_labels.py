@@ -34,13 +34,8 @@ from tomovox.data.volumes import read_volume
 from tomovox.models.masked_embedding import MaskedEmbedding, hidden_slices, percept_of
 from tomovox.models.slices import SliceEncoder, SliceEncoderConfig
 from tomovox.schema import Studies
-from tomovox.stage_plan import (
-    MaskedEmbeddingStage,
-    SelfDistillationStage,
-    SharedStages,
-    StageJob,
-    StagePlan,
-)
+from tomovox.stage_kinds import MaskedEmbeddingStage, SelfDistillationStage, SharedStages
+from tomovox.stage_plan import StageJob, StagePlan
 from tomovox.stages import make_stage
 from tomovox.statistics.bootstrap import draws, interval
 from tomovox.unlabelled_stages import masked_embeddings

@@ -9,7 +9,13 @@ import pytest
 from tomovox.data.experiment_data import DataSource, SampleData
 from tomovox.data.question_templates import OWN
 from tomovox.schema import TomovoxError
-from tomovox.stage_plan import LanguageStage, MaskStage, SharedStages, StagePlan, VisionStage
+from tomovox.stage_kinds import (
+    LanguageStage,
+    MaskStage,
+    SharedStages,
+    VisionStage,
+)
+from tomovox.stage_plan import StagePlan
 
 
 def _plan(folder: Path, source: DataSource) -> StagePlan:

@@ -14,14 +14,13 @@ from tomovox.models.slice_store import SliceStore
 from tomovox.models.slices import SliceEncoder, SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import TomovoxError
-from tomovox.stage_plan import (
+from tomovox.stage_kinds import (
     MaskedEmbeddingStage,
     SelfDistillationStage,
     SharedStages,
-    StageJob,
-    StagePlan,
     VisionStage,
 )
+from tomovox.stage_plan import StageJob, StagePlan
 from tomovox.stages import make_stage
 
 ENCODER = {"image": 16, "patch": 4, "width": 32}

@@ -43,14 +43,14 @@ from tomovox.judge.outcome import Extras, Outcome
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
 from tomovox.lock import only_process, sweep
-from tomovox.parsed import read_object
 from tomovox.predict import forget_parts
 from tomovox.progress import Job, do_all, do_in_order, say
 from tomovox.retrieval_cell import make_retrieval
 from tomovox.schema import NONE, PREDICTIONS, TomovoxError
 from tomovox.size_cell import write_size
 from tomovox.slurm_jobs import FOLDER, refuse_beside_slurm
-from tomovox.stage_plan import SharedStages, StageJob, StagePlan, key_of
+from tomovox.stage_kinds import SharedStages
+from tomovox.stage_plan import StageJob, StagePlan, key_of
 from tomovox.stages import make_stage
 from tomovox.tracked import keep_source, track
 from tomovox.tracking.masking import masked
@@ -281,7 +281,7 @@ class ExperimentRun:
         """Return what a reader of the table must know of its rows."""
         taught: dict[str, list[str]] = {}
         for cell in cells:
-            for lesson in sorted({_taught(Path(need)) for need in cell.needs} - {""}):
+            for lesson in sorted({taught(Path(need)) for need in cell.needs} - {""}):
                 taught.setdefault(lesson, []).append(cell.name)
         notes = [f"{lesson}: {', '.join(rows)}" for lesson, rows in taught.items()]
         for cell in cells:
@@ -303,19 +303,3 @@ def _maker(cell: Cell) -> Callable[[Cell], None]:
     if cell.retrieval:
         return make_retrieval
     return make_floor if cell.floor else make_cell
-
-
-def _taught(stage: Path) -> str:
-    """Return what a shared stage learned from images of training cases; "" for text alone."""
-    figures = read_object(stage / "stage.json", "remove the folder and run again")
-    if "mask_volumes" in figures:
-        return "mask head pretrained on training cases, masks of all classes"
-    if "unlabelled_volumes" in figures:
-        return "slice encoder self-distilled on slices of training cases, no labels"
-    if "masked_studies" in figures:
-        return "Z-former taught to tell hidden slices of training cases, no labels"
-    if "finding_masks" not in figures:
-        return ""
-    boxes = figures["finding_masks"]
-    saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
-    return f"encoders pretrained on training cases, {saw}"

@@ -25,6 +25,7 @@ from tomovox.models.segmentation import SegVolConfig
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
 from tomovox.models.weights import WEIGHTS_FILE, save_tensors, untied_state
+from tomovox.parsed import read_object
 from tomovox.progress import say
 from tomovox.schema import Task, TomovoxError
 from tomovox.stage_fit import (
@@ -35,14 +36,14 @@ from tomovox.stage_fit import (
     part_config,
     trainer_arguments,
 )
-from tomovox.stage_plan import (
+from tomovox.stage_kinds import (
     LanguageStage,
     MaskedEmbeddingStage,
     MaskStage,
     SelfDistillationStage,
-    StageJob,
     VisionStage,
 )
+from tomovox.stage_plan import StageJob
 from tomovox.training import Checkpoints, fit, forget_cuts
 from tomovox.unlabelled_stages import masked_embeddings, self_distilled
 
@@ -76,6 +77,22 @@ def make_stage(job: StageJob) -> None:
     save_stage(part, job.folder)
     forget_cuts(job.folder)
     say(f"shared stage {job.name}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
+
+
+def taught(stage: Path) -> str:
+    """Return what a shared stage learned from images of training cases; "" for text alone."""
+    figures = read_object(stage / FIGURES, "remove the folder and run again")
+    if "mask_volumes" in figures:
+        return "mask head pretrained on training cases, masks of all classes"
+    if "unlabelled_volumes" in figures:
+        return "slice encoder self-distilled on slices of training cases, no labels"
+    if "masked_studies" in figures:
+        return "Z-former taught to tell hidden slices of training cases, no labels"
+    if "finding_masks" not in figures:
+        return ""
+    boxes = figures["finding_masks"]
+    saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
+    return f"encoders pretrained on training cases, {saw}"
 
 
 def _language(job: StageJob, stage: LanguageStage) -> tuple[torch.nn.Module, dict[str, float]]:

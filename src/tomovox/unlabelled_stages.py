@@ -31,7 +31,8 @@ from tomovox.models.zformer import ZFormerConfig
 from tomovox.progress import say
 from tomovox.schema import Percept, Record, Studies
 from tomovox.stage_fit import check_size, fit_stage, part_config
-from tomovox.stage_plan import MaskedEmbeddingStage, SelfDistillationStage, StageJob
+from tomovox.stage_kinds import MaskedEmbeddingStage, SelfDistillationStage
+from tomovox.stage_plan import StageJob
 
 
 def self_distilled(
