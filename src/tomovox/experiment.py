@@ -279,11 +279,11 @@ class ExperimentRun:
 
     def notes(self, cells: Sequence[Cell]) -> list[str]:
         """Return what a reader of the table must know of its rows."""
-        taught: dict[str, list[str]] = {}
+        lessons: dict[str, list[str]] = {}
         for cell in cells:
             for lesson in sorted({taught(Path(need)) for need in cell.needs} - {""}):
-                taught.setdefault(lesson, []).append(cell.name)
-        notes = [f"{lesson}: {', '.join(rows)}" for lesson, rows in taught.items()]
+                lessons.setdefault(lesson, []).append(cell.name)
+        notes = [f"{lesson}: {', '.join(rows)}" for lesson, rows in lessons.items()]
         for cell in cells:
             remark = "" if cell.floor else getattr(cell.model_class, "remark", "")
             if remark:
