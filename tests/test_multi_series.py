@@ -4,6 +4,7 @@ Everything in them is made small; the rows, their options and the stages are tho
 """
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,53 @@ def test_all_rows_are_compared_with_the_single_series(done):
     table = pd.read_csv(done / "table.csv")
     compared = table[(table["metric"] == "accuracy") & table["difference"].notna()]
     assert "own_series" not in set(compared["model"]) and "all_series" in set(compared["model"])
+
+
+# ---- the grid --------------------------------------------------------------------------------
+
+FACTORS = (("fixed", "native"), ("own", "case"), ("", "mem"), ("8", "32", "128"))
+GRID = ["_".join(filter(None, levels)) for levels in product(*FACTORS)]
+SOME = ("fixed_own_8", "native_case_mem_32")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of two rows of ms_vlm_grid.yaml that share no level, made small."""
+    folder = tmp_path_factory.mktemp("grid")
+    ExperimentRun(shrunk("ms_vlm_grid.yaml", folder, SOME), folder / "run").run()
+    return folder / "run"
+
+
+def test_the_grid_has_every_combination_once():
+    given = yaml.safe_load((EXPERIMENTS / "ms_vlm_grid.yaml").read_text(encoding="utf-8"))
+    assert list(given["models"]) == GRID
+
+
+def test_the_name_of_a_row_says_how_it_differs():
+    given = yaml.safe_load((EXPERIMENTS / "ms_vlm_grid.yaml").read_text(encoding="utf-8"))
+    for name, entry in given["models"].items():
+        length, series, *mem, latents = name.split("_")
+        arguments = entry["model"]["init_args"]
+        zformer = arguments.get("zformer", {})
+        assert arguments["latents"] == int(latents)
+        assert ("max_per_series" in zformer) == (length == "fixed")
+        assert entry.get("data", {}).get("series", "own") == series
+        assert ("weights" in zformer) != bool(mem)
+
+
+def test_masked_embeddings_are_learnt_for_their_row_alone(grid):
+    (made,) = (p for p in (grid / "shared").glob("zformer-*") if p.is_dir())
+    read = {row: (grid / f"{row}-s0" / "config.yaml").read_text("utf-8") for row in SOME}
+    assert [made.name in read[row] for row in SOME] == [False, True]
+
+
+def test_the_costs_of_the_grid_differ_where_more_slices_or_latents_are_read(grid):
+    costs = pd.read_csv(grid / "compute.csv").set_index("model")
+    small, large = (costs.loc[row] for row in SOME)
+    for column in ("visual_tokens", "gflops_volume", "gflops_question"):
+        assert small[column] < large[column]
+
+
+def test_reports_of_cases_stand_in_the_table(grid):
+    table = pd.read_csv(grid / "table.csv")
+    assert {"case_report", "vqa_closed"} <= set(table["task"])

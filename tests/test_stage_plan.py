@@ -145,6 +145,7 @@ def test_other_question_templates_are_other_data_that_change_the_language_stage(
     assert {name for name in stages[0] if stages[0][name] != stages[1][name]} == {"language"}
 
 
-def test_a_part_with_weights_of_its_own_gets_no_stage(tmp_path, monkeypatch):
-    monkeypatch.setitem(MODEL["init_args"]["vision3d"], "weights", "mine.safetensors")
+@pytest.mark.parametrize("weights", ["mine.safetensors", None])
+def test_a_part_whose_weights_are_named_be_it_none_gets_no_stage(tmp_path, monkeypatch, weights):
+    monkeypatch.setitem(MODEL["init_args"]["vision3d"], "weights", weights)
     assert set(folders(tmp_path, {})) == {"language"}

@@ -121,8 +121,9 @@ class StagePlan:
     def resolve(self, config: Config, root: Path) -> tuple[Config, list[StageJob]]:
         """Return the config with data root, tokenizer and shared weights filled in, and the jobs.
 
-        A part gets a stage when the experiment has one of its name and the model's YAML names no
-        weights for it. Raises TomovoxError when the prompt would tell the answer.
+        A part gets a stage when the experiment has one of its name and the model's YAML says
+        nothing of its weights; `weights: null` keeps it as it is drawn. Raises TomovoxError when
+        the prompt would tell the answer.
         """
         template = {"class_path": "tomovox.data.prompts.Template", "init_args": {}}
         config = merged({"data": {"template": template}}, config, {"data": {"root": str(root)}})
@@ -156,7 +157,7 @@ class StagePlan:
         jobs: list[StageJob] = []
         for name in PARTS:
             stage, part = getattr(self.stages, name), parts.get(name)
-            if stage is None or part is None or part.get("weights"):
+            if stage is None or part is None or "weights" in part:
                 continue
             if part.get("name") and not isinstance(stage, SelfDistillationStage):
                 continue
