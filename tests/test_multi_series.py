@@ -34,8 +34,11 @@ def shrunk(name: str, folder: Path, rows: Sequence[str]) -> Path:
     small = {"data": {"batch_size": 2}, "trainer": {"accelerator": "cpu"}}
     given["overrides"]["data"] |= small.pop("data")
     given["overrides"] |= small | {"model": {"init_args": {"max_new_tokens": 3}}}
+    given |= {"models": models, "processes": 1}
+    if given["reference"] not in models:
+        given["reference"] = rows[0]
     path = folder / name
-    path.write_text(yaml.safe_dump(given | {"models": models, "processes": 1}), encoding="utf-8")
+    path.write_text(yaml.safe_dump(given), encoding="utf-8")
     return path
 
 
