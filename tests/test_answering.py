@@ -5,7 +5,7 @@ import torch
 
 from tomovox.answering import BY_DEFAULT, Answering, choice_answers, full_float32
 from tomovox.data.prompts import Template
-from tomovox.data.records import choices_text
+from tomovox.data.published_files import choices_text
 from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.schema import Record, Task, TomovoxError
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomovox.data.evidence import facts_of as evidence_of
-from tomovox.data.records import choices_text, read_records
+from tomovox.data.published_files import choices_text
+from tomovox.data.records import read_records
 from tomovox.data.volumes import read_volume, resolve_inside
 from tomovox.judge.cells import headlines_in, lower_is_better, metrics_in, runs_of, unit_of
 from tomovox.judge.compare import SIGNIFICANT
@@ -157,7 +158,7 @@ def samples_of(runs: Mapping[str, Path]) -> list[Sample]:
 
 def _sample(said: Prediction, answers: Mapping[str, Answer]) -> Sample:
     # A page lists the choices below the question, which need not name them too.
-    choices = choices_text(said.choices) if len(said.choices) == len(LETTERS) else ""
+    choices = choices_text(said.choices) if 0 < len(said.choices) <= len(LETTERS) else ""
     return Sample(
         id=said.id,
         case=said.case,

@@ -20,7 +20,7 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from tomovox.data.conversation import ConversationTemplate
-from tomovox.data.records import choices_text
+from tomovox.data.published_files import choices_text
 from tomovox.schema import IGNORE, Record, Task, TomovoxError
 
 SYSTEM = (

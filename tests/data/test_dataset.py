@@ -13,7 +13,8 @@ from tomovox.data.dataset import (
     permute_choices,
 )
 from tomovox.data.prompts import Template
-from tomovox.data.records import choices_text, read_records
+from tomovox.data.published_files import choices_text
+from tomovox.data.records import read_records
 from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.schema import LETTERS, Record, Studies, Task, TomovoxError
 

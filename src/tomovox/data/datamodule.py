@@ -25,9 +25,10 @@ from tomovox.data.dataset import (
 from tomovox.data.permuted import in_every_order
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
+from tomovox.data.layout import has_split
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
-from tomovox.data.series import SeriesFacts, series_facts, with_case_series
+from tomovox.data.series import SeriesFacts, series_facts, with_case_series, with_own_series
 from tomovox.data.tokenizer import build_word_tokenizer
 from tomovox.data.training_loader import TrainingLoader
 from tomovox.schema import NONE, Batch, Record, Task, TomovoxError, Vocabulary
@@ -202,7 +203,7 @@ class M3DDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Return batches with labels: every question of every validation study, in file order.
 
-        No loader when none of the tasks has a validation split (M3D-Seg and M3D-RefSeg have none).
+        No loader when no task has a validation split: M3D-Seg, M3D-RefSeg and CT-RATE have none.
         """
         return self._loader(self._ready("val"), train=True) if self._validates else []
 
@@ -224,7 +225,8 @@ class M3DDataModule(LightningDataModule):
 
     @property
     def _validates(self) -> bool:
-        return not set(self.tasks) <= set(FROM_MASKS)
+        asked = not set(self.tasks) <= set(FROM_MASKS)
+        return asked and has_split(self.root, self.val_split)
 
     def _dataset(self, name: str) -> StudyDataset:
         if name == "train":
@@ -276,7 +278,9 @@ class M3DDataModule(LightningDataModule):
         ]
 
     def _of_series(self, records: list[Record], split: str) -> list[Record]:
-        return with_case_series(self.root, records, split) if self.series == "case" else records
+        if self.series == "case":
+            return with_case_series(self.root, records, split)
+        return with_own_series(records)
 
     def _ready(self, name: str) -> StudyDataset:
         if name not in self._datasets:

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.packed_studies import PackedStudies
 from tomovox.data.prompts import Template
-from tomovox.data.records import choices_text
+from tomovox.data.published_files import choices_text
 from tomovox.data.series import SeriesFacts, is_told
 from tomovox.data.volumes import augment, read_target, read_volume, read_volumes
 from tomovox.schema import LETTERS, NONE, Batch, Questions, Record, Studies, Task, TomovoxError

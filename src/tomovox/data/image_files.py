@@ -7,7 +7,10 @@ stored, D H W depth, height and width.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,13 +60,23 @@ def read_nifti(path: Path) -> Stored:
 
     Without a coded orientation the file is taken as NIfTI's method 1 has it, and its code says so.
     """
+    image, shape, code = open_nifti(path)
+    with nifti_faults(path):
+        voxels = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+    spacing = tuple(float(size) for size in image.header.get_zooms()[:3])
+    return Stored(voxels, np.asarray(image.affine, float), spacing, code)
+
+
+def open_nifti(path: Path) -> tuple[Any, tuple[int, int, int], str]:
+    """Return a NIfTI image of which the header alone is read, its shape and orientation code.
+
+    Its slices can be read one after the other at the cost of one pass through the file.
+    """
     import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
     place = str(path)
-    try:
-        image = nib.load(path)
+    with nifti_faults(path):
+        image = nib.load(path, keep_file_open=True)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
             raise DataFault(place, f"holds a {type(image).__name__}, not NIfTI", AGAIN)
         shape = tuple(int(size) for size in image.shape)
@@ -75,7 +88,19 @@ def read_nifti(path: Path) -> Stored:
             raise DataFault(place, f"voxels are {dtype}, not numbers", "save one grey volume")
         ratio = DEFLATE_RATIO if path.suffix.lower() == ".gz" else 1
         check_size(shape, dtype.itemsize, path.stat().st_size, place, ratio)
-        voxels = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+    coded = bool(image.header["sform_code"] or image.header["qform_code"])
+    code = orientation_code(image.affine, place) + ("" if coded else " (assumed)")
+    return image, (shape[0], shape[1], shape[2]), code
+
+
+@contextmanager
+def nifti_faults(path: Path) -> Iterator[None]:
+    """Turn what nibabel raises of a damaged file into a DataFault that names the file."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        yield
     except (
         ImageFileError,
         HeaderDataError,
@@ -85,12 +110,8 @@ def read_nifti(path: Path) -> Stored:
         OverflowError,
         zlib.error,
     ) as error:
-        raise DataFault(place, f"not a readable NIfTI file ({_reason(error)})", AGAIN) from None
-    header = image.header
-    coded = bool(header["sform_code"] or header["qform_code"])
-    code = orientation_code(image.affine, place) + ("" if coded else " (assumed)")
-    spacing = tuple(float(size) for size in header.get_zooms()[:3])
-    return Stored(voxels, np.asarray(image.affine, float), spacing, code)
+        reason = f"not a readable NIfTI file ({_reason(error)})"
+        raise DataFault(str(path), reason, AGAIN) from None
 
 
 def read_nrrd(path: Path) -> Stored:

@@ -80,18 +80,18 @@ def render(
     volume = np.full(native, -1000.0, np.float32)
     labels = np.zeros(native if organ_masks else (0, 0, 0), np.uint8)
     for part in parts:
-        _paint(volume, part.centre, part.radius, axes, HU[part.tissue][phase] + part.shift_hu)
+        paint(volume, part.centre, part.radius, axes, HU[part.tissue][phase] + part.shift_hu)
         if organ_masks:
             label = ORGANS.index(part.tissue) + 1 if part.tissue in ORGANS else 0
-            _paint(labels, part.centre, part.radius, axes, label)
+            paint(labels, part.centre, part.radius, axes, label)
     position = (np.arange(depth) + 0.5) * (series.native_slices / depth)
     nearest = np.minimum(position.astype(int), series.native_slices - 1)
     mask = None
     if finding:
         centre, radius = _flattened(finding, series, shape, nearest)
-        _paint(volume, centre, radius, axes, finding_hu(finding, phase, difficulty))
+        paint(volume, centre, radius, axes, finding_hu(finding, phase, difficulty))
         mask = np.zeros(native, bool)
-        _paint(mask, centre, radius, axes, True)
+        paint(mask, centre, radius, axes, True)
         mask = mask[None, nearest]
     noise = rng.standard_normal(native, np.float32)
     noise *= np.float32(difficulty.noise_hu * (0.9 if series.kernel == "soft" else 1.2))
@@ -144,7 +144,7 @@ def _flattened(
     return point(centre), point(radius)
 
 
-def _paint(
+def paint(
     volume: np.ndarray, centre: Point, radius: Point, axes: tuple[int, int, int], value: float
 ) -> None:
     """Set the voxels whose centre lies in the ellipsoid, looking only inside its bounding box."""

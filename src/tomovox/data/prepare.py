@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -86,7 +87,7 @@ def prepare(
         raise TomovoxError(f"format {settings.format!r} is unknown; known: {', '.join(FORMATS)}")
     if settings.depth not in DEPTHS:
         raise TomovoxError(f"depth {settings.depth!r} is unknown; known: {', '.join(DEPTHS)}")
-    _check_places(source, target)
+    check_places(source, target)
     faults = Faults(collect=on_error == "list")
     sources = find_sources(source, faults)
     if not sources and not faults.found:
@@ -94,8 +95,8 @@ def prepare(
             f"{source}: no image found; give .nii, .nii.gz, .nrrd, .npy, DICOM files or folders of "
             f"slices <int>.png"
         )
-    _keep_settings(source, target, settings)
-    rows = _finished_rows(target)
+    keep_settings(source, target, settings)
+    rows = finished_rows(target)
     pending = [s for s in sources if s.output not in rows]
     for done, (one, result) in enumerate(_results(pending, target, settings, workers), 1):
         if isinstance(result, DataFault):
@@ -107,7 +108,7 @@ def prepare(
         if progress:
             progress(done, len(pending))
     _write_texts(source, target, faults)
-    _write_tables(target, rows, faults.found)
+    write_tables(target, rows, faults.found)
     prepared = sum(one.output in rows for one in pending)
     return Outcome(prepared, len(sources) - len(pending), tuple(faults.found))
 
@@ -132,7 +133,8 @@ def quantised(voxels: Float[np.ndarray, "1 D H W"], format: str) -> Shaped[np.nd
     return np.rint(voxels * np.float32(255)).astype(np.uint8)
 
 
-def _check_places(source: Path, target: Path) -> None:
+def check_places(source: Path, target: Path) -> None:
+    """Raise TomovoxError unless `source` is there and `target` may be a folder beside it."""
     if not source.exists():
         raise TomovoxError(f"{source}: no such file or folder; check the path")
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
@@ -141,8 +143,8 @@ def _check_places(source: Path, target: Path) -> None:
         raise TomovoxError(f"{target}: is a file; give a folder")
 
 
-def _keep_settings(source: Path, target: Path, settings: Settings) -> None:
-    """Write prepare.json; raise TomovoxError when something else lies there."""
+def keep_settings(source: Path, target: Path, settings: Any) -> None:
+    """Write a dataclass of settings to prepare.json; raise TomovoxError when else lies there."""
     path = target / SETTINGS
     wanted = {"source": str(source.resolve()), **json.loads(json.dumps(asdict(settings)))}
     if not path.is_file():
@@ -165,7 +167,7 @@ def _keep_settings(source: Path, target: Path, settings: Settings) -> None:
         )
 
 
-def _finished_rows(target: Path) -> dict[str, str]:
+def finished_rows(target: Path, columns: Sequence[str] = COLUMNS) -> dict[str, str]:
     """Return the whole lines of prepared.tsv by output, of outputs that are still there."""
     path = target / TABLE
     if not path.is_file():
@@ -174,12 +176,13 @@ def _finished_rows(target: Path) -> dict[str, str]:
     try:
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]:
             cells = line.rstrip("\n").split("\t")
-            whole = line.endswith("\n") and len(cells) == len(COLUMNS)
+            whole = line.endswith("\n") and len(cells) == len(columns)
             if whole and (target / cells[1]).is_file():
                 rows[cells[1]] = line.rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:  # OSError also of a name that is too long
         raise TomovoxError(f"{path}: cannot be read ({error}); give a new folder") from None
-    _write_tables(target, rows, ())  # a line that was cut off must not grow into the next one
+    # A line that was cut off must not grow into the next one.
+    write_tables(target, rows, (), columns)
     return rows
 
 
@@ -187,7 +190,7 @@ def _results(
     sources: Sequence[Source], target: Path, settings: Settings, workers: int
 ) -> Iterator[tuple[Source, str | DataFault]]:
     if not (target / TABLE).is_file():
-        _write_tables(target, {}, ())
+        write_tables(target, {}, ())
     work = partial(_prepare_one, target=target, settings=settings)
     yield from zip(sources, in_processes(sources, work, workers), strict=True)
 
@@ -230,10 +233,17 @@ def _write_texts(source: Path, target: Path, faults: Faults) -> None:
         write_inside(target, output, text + "\n")
 
 
-def _write_tables(target: Path, rows: dict[str, str], refused: Sequence[DataFault]) -> None:
+def write_tables(
+    target: Path,
+    rows: dict[str, str],
+    refused: Sequence[DataFault],
+    columns: Sequence[str] = COLUMNS,
+) -> None:
+    """Write prepared.tsv, sorted, and not_prepared.tsv, which is there only when it lists any."""
     lines = "".join(f"{rows[output]}\n" for output in sorted(rows))
-    write_atomically(target / TABLE, "\t".join(COLUMNS) + "\n" + lines)
-    listed = (f"{f.place}\t{f.what}\t{f.remedy}\n" for f in refused)
+    write_atomically(target / TABLE, "\t".join(columns) + "\n" + lines)
+    parts = ((f.place, f.what, f.remedy) for f in refused)
+    listed = ("\t".join(" ".join(part.split()) for part in line) + "\n" for line in parts)
     if refused:
         write_atomically(target / REFUSED, "place\twhat\twhat to do\n" + "".join(listed))
     else:

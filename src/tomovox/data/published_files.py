@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tomovox.data.faults import DataFault, Faults
 from tomovox.parsed import json_of
-from tomovox.schema import Record
+from tomovox.schema import LETTERS, Record
 
 Row = TypeVar("Row")
 
@@ -87,6 +87,13 @@ def check_width(row: dict[str, str], place: str) -> None:
     """Raise DataFault for a csv row that has more or fewer cells than its header."""
     if None in row or None in row.values():
         raise DataFault(place, "has more or fewer cells than the header", "mend the row")
+
+
+def choices_text(choices: tuple[str, ...]) -> str:
+    """Return what a closed question appends to its stem: " Choices: A. axial B. ..."."""
+    letters = LETTERS[: len(choices)]
+    listed = " ".join(f"{letter}. {text}" for letter, text in zip(letters, choices, strict=True))
+    return f" Choices: {listed}"
 
 
 def _unreadable(path: Path, error: OSError, asked_by: str = "") -> DataFault:

@@ -16,7 +16,7 @@ from torch import Tensor
 from tomovox.boxes import BOX_END, BOX_START
 from tomovox.data.asked import REPORTS
 from tomovox.data.prompts import Encoded, Template
-from tomovox.data.records import choices_text
+from tomovox.data.published_files import choices_text
 from tomovox.data.tokenizer import SEG, load_tokenizer
 from tomovox.schema import IGNORE, Questions, Record, Task, TomovoxError, Vocabulary
 

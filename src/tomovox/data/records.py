@@ -1,4 +1,4 @@
-"""Which questions does a split of the M3D data ask, and what are the right answers?
+"""Which questions does a split of the M3D data, or of CT-RATE, ask, and what is right?
 
 A row of a published file becomes one Record, in file order; a row that cannot is an error.
 """
@@ -10,10 +10,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tomovox.data.ct_rate_records import read_ct_rate
 from tomovox.data.faults import DataFault, Faults
+from tomovox.data.layout import CT_RATE, layout_of
 from tomovox.data.mask_boxes import Progress
 from tomovox.data.published_files import (
     check_width,
+    choices_text,
     csv_rows,
     read_json,
     read_text,
@@ -58,6 +61,8 @@ CASE_QUESTIONS = (
 )
 """The same for the report of a case, which all its series show."""
 
+QUESTIONS = {Task.REPORT: REPORT_QUESTIONS, Task.CASE_REPORT: CASE_QUESTIONS}
+
 
 def read_records(
     root: Path,
@@ -67,7 +72,7 @@ def read_records(
     templates: QuestionTemplates | None = None,
     progress: Progress | None = None,
 ) -> list[Record]:
-    """Return the records of a task and split of M3D-Data, in file order.
+    """Return the records of a task and split of M3D-Data, or of a prepared CT-RATE, in file order.
 
     'val' and 'validation' mean the same split, written 'val' in ids. `templates` word what the
     files do not; without them reports are asked for by REPORT_QUESTIONS and structures by
@@ -76,15 +81,17 @@ def read_records(
     malformed: no row is ever dropped, but where `faults` collects, a bad row is noted there and the
     next one read.
     """
+    questions = QUESTIONS.get(task, ("",))
+    if templates and task in QUESTIONS:
+        questions = templates["caption"]
+    if layout_of(root) == CT_RATE:
+        return read_ct_rate(root, task, split, faults, questions)
     if task in (Task.VQA_CLOSED, Task.VQA_OPEN):
         return read_vqa(root, split, task, faults)
-    if task == Task.REPORT:
-        questions = templates["caption"] if templates else REPORT_QUESTIONS
-        return read_cap(root, split, faults, questions=questions)
     if task == Task.CASE_REPORT:
-        return read_case_reports(root, split, faults, templates)
-    if task == Task.RETRIEVAL:
-        return read_cap(root, split, faults, task, questions=("",))
+        return read_case_reports(root, split, faults, questions)
+    if task in (Task.REPORT, Task.RETRIEVAL):
+        return read_cap(root, split, faults, task, questions)
     return read_seg(root, task, split, faults, templates, progress)
 
 
@@ -121,7 +128,7 @@ def read_case_reports(
     root: Path,
     split: str,
     faults: Faults | None = None,
-    templates: QuestionTemplates | None = None,
+    questions: Sequence[str] = CASE_QUESTIONS,
 ) -> list[Record]:
     """Return a record for each case of a split of M3D-Cap, all its series in the listed order.
 
@@ -139,14 +146,13 @@ def read_case_reports(
             what = f"the report is not that of {first[row.case].volumes[0]}, of the same case"
             place = f"{Path(root) / CAP_FILE}: {row.volumes[0]}"
             faults.add(DataFault(place, what, "give the series of a case one report"))
-    asked = templates["caption"] if templates else CASE_QUESTIONS
     names = (f"{Task.CASE_REPORT}/{_canonical(split)}/{n:06d}" for n in range(len(first)))
     return [
         replace(
             row,
             id=name,
             volumes=tuple(dict.fromkeys(series[case])),
-            question=chosen(name, asked)[0],
+            question=chosen(name, questions)[0],
             context=" ".join(row.reference.split()),
         )
         for name, (case, row) in zip(names, first.items(), strict=True)
@@ -202,12 +208,6 @@ def read_vqa(root: Path, split: str, task: Task, faults: Faults | None = None) -
     if not records and (faults is None or len(faults.found) == noted):
         raise DataFault(str(path), "holds no questions", "download the file again")
     return records
-
-
-def choices_text(choices: tuple[str, ...]) -> str:
-    """Return what a closed question appends to its stem: " Choices: A. axial B. ..."."""
-    listed = " ".join(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True))
-    return f" Choices: {listed}"
 
 
 def case_of(image: str) -> str:

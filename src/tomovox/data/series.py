@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tomovox.data.ct_rate_records import kernels
 from tomovox.data.evidence import plane_and_phase
+from tomovox.data.layout import CT_RATE, layout_of
 from tomovox.data.published_files import csv_rows
 from tomovox.data.published_tables import SERIES_COLUMNS
 from tomovox.data.records import CAP_FILE, case_of, listed_series
@@ -41,8 +43,12 @@ def is_told(record: Record) -> bool:
 def series_facts(root: Path, volumes: Iterable[str]) -> dict[str, SeriesFacts]:
     """Return what the data root says of each series: series.csv if it is there, else its name.
 
-    Raises TomovoxError for a series.csv without the columns of one.
+    Of CT-RATE, whose scans are axial and without contrast, the metadata tell the kernel. Raises
+    TomovoxError for tables without the columns that say so.
     """
+    if layout_of(root) == CT_RATE:
+        known = kernels(root)
+        return {v: SeriesFacts("axial", "noncontrast", known.get(v, "")) for v in volumes}
     path = root / SERIES_FILE
     rows = csv_rows(path, SERIES_COLUMNS) if path.is_file() else ()
     listed = {row["image"]: SeriesFacts(row["plane"], row["phase"], row["kernel"]) for row in rows}
@@ -51,12 +57,20 @@ def series_facts(root: Path, volumes: Iterable[str]) -> dict[str, SeriesFacts]:
     }
 
 
+def with_own_series(records: Iterable[Record]) -> list[Record]:
+    """Return the records with the one series that each is about, but reports of cases with all."""
+    return [r if r.task == Task.CASE_REPORT else replace(r, volumes=r.volumes[:1]) for r in records]
+
+
 def with_case_series(root: Path, records: Sequence[Record], split: str) -> list[Record]:
     """Return the records with all series of their case that the split lists, their own first.
 
     The others follow in the order of M3D_Cap.json, then of the records. A small pool such as test1k
-    takes the series of the split that it is cut from. A record of several series stays as it is.
+    takes the series of the split that it is cut from. A record of several series stays as it is, as
+    do all of CT-RATE: those name the reconstructions of a scan, and a patient may have two scans.
     """
+    if layout_of(root) == CT_RATE:
+        return list(records)
     series: dict[str, dict[str, None]] = defaultdict(dict)
     for volume in listed_series(root, split) if (root / CAP_FILE).is_file() else ():
         series[case_of(volume)][volume] = None

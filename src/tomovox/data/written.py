@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Shaped
 
-from tomovox.files import write_atomically
+from tomovox.files import whole_file, write_atomically
 from tomovox.schema import TomovoxError
 from tomovox.workers import end_with_parent
 
@@ -38,14 +37,21 @@ def in_processes(
 
 def write_inside(target: Path, relative: str, data: str | bytes) -> None:
     """Write target / relative; raise TomovoxError when a link would lead it elsewhere."""
-    path = target / relative
-    if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
-        raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
-    write_atomically(path, data)
+    write_atomically(path_inside(target, relative), data)
 
 
 def write_array(target: Path, relative: str, array: Shaped[np.ndarray, "..."]) -> None:
     """Write an array as target / relative in NumPy's format; raises as `write_inside`."""
-    data = io.BytesIO()
-    np.save(data, array, allow_pickle=False)
-    write_inside(target, relative, data.getvalue())
+    with (
+        whole_file(path_inside(target, relative)) as temporary,
+        temporary.open("wb") as stream,  # the array is not copied: it may fill half the memory
+    ):
+        np.save(stream, array, allow_pickle=False)
+
+
+def path_inside(target: Path, relative: str) -> Path:
+    """Return target / relative; raise TomovoxError when a link would lead it elsewhere."""
+    path = target / relative
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(target.resolve()):
+        raise TomovoxError(f"{path}: a link leads out of {target}; remove it")
+    return path
