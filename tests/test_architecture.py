@@ -65,6 +65,8 @@ KNOW_EVERYTHING = {
         "cli_judge",
         "cli_terminal",
         "cli_compare",
+        "cli_ct_rate",
+        "cli_prepare",
         "cli_audit",
         "attention",
         "attention_cell",

@@ -7,16 +7,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tomovox.cli_audit import add_audit_verb
-from tomovox.cli_terminal import Verbs, count, progress
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-SHOWN = 20
-"""How many problems are printed; the rest is in the report file."""
+from tomovox.cli_prepare import add_prepare_verbs
+from tomovox.cli_terminal import Verbs, count, print_problems, progress, three_sizes
 
 CHECK_EXAMPLES = """\
 examples:
@@ -26,38 +20,6 @@ examples:
 Every row is read and every volume and mask opened. Negatives are rows whose mask shows nothing: the
 right answer says that it is not there. Exit code 0: no error (there may be warnings),
 1: at least one error, 2: DIR is no data tree.
-"""
-
-PREPARE_EXAMPLES = """\
-examples:
-  tomovox data prepare scans/ M3D-Data/mine --window abdomen          CT in NIfTI, NRRD or DICOM
-  tomovox data prepare scan.nii.gz out --window 40,400 --plane coronal
-  tomovox data prepare M3D_Cap/ct_case M3D-Data/M3D_Cap_npy/ct_case   folders of <int>.png, text.txt
-  tomovox data prepare M3D_Cap/ct_case native/M3D_Cap_npy/ct_case --depth native   every slice kept
-
-Axes of the output, right and left being the patient's:
-  axial     D head to feet,    H front to back,  W right to left
-  coronal   D front to back,   H head to feet,   W right to left
-  sagittal  D right to left,   H head to feet,   W front to back
-Axes are swapped and flipped, never resampled to another angle. Folders of slices and .npy say
-nothing of orientation and keep their axes.
-Windows (centre,width in HU): abdomen, pelvis and mediastinum 40,400; bone 400,1800; brain 40,80;
-liver 60,160; lung -600,1500; spine 50,250; stroke 40,40. A centre below 0 needs an equals sign:
---window=-600,1500. Without a window each volume's own least and greatest value become 0 and 1,
-as in the published data: HU are lost, so give one for CT.
-DST/prepared.tsv says what became of which image. The same command continues a stopped run.
-"""
-
-RAW_EXAMPLES = """\
-examples, and what SRC holds:
-  tomovox data prepare-seg M3D_Seg M3D-Data/M3D_Seg_npy            <data set>/<data set>.json,
-        <data set>/<case>/image.npy, mask_(C, X, Y, Z).npz; if there: dataset_info.json (else the
-        listings' labels name the classes), term_dictionary.json
-  tomovox data prepare-refseg M3D_RefSeg M3D-Data/M3D_RefSeg_npy   <case>/ct.nii.gz, mask.nii.gz,
-        text.json; if there: M3D_RefSeg.csv, M3D_RefSeg_test.csv
-
-A case that cannot be prepared is left out and listed in DST/not_prepared.tsv; the exit code is
-then 1. The same command continues a stopped run.
 """
 
 SAMPLE_EXAMPLES = """\
@@ -85,9 +47,7 @@ def add_data_verbs(verbs: Verbs) -> None:
     kinds = data.add_subparsers(title="data verbs", required=True, metavar="VERB")
     _add_phantom(kinds)
     _add_sample(kinds)
-    _add_prepare(kinds)
-    _add_raw(kinds, "prepare-seg", "turn M3D-Seg as distributed into what training reads")
-    _add_raw(kinds, "prepare-refseg", "the same for M3D-RefSeg")
+    add_prepare_verbs(kinds)
     _add_check(kinds)
     add_audit_verb(kinds)
 
@@ -99,9 +59,15 @@ def _add_phantom(kinds: Verbs) -> None:
         epilog="example: tomovox data phantom DIR --cases 200 --shape 32,64,64 --difficulty easy",
     )
     phantom.add_argument("folder", type=Path, metavar="DIR")
+    phantom.add_argument(
+        "--layout",
+        choices=("m3d", "ct_rate"),
+        default="m3d",
+        help="ct_rate: chest CT as CT-RATE is downloaded, of --cases patients; then prepare it",
+    )
     phantom.add_argument("--cases", type=int, default=200)
     phantom.add_argument("--seed", type=int, default=0)
-    phantom.add_argument("--shape", type=_shape, default=(32, 64, 64), metavar="D,H,W")
+    phantom.add_argument("--shape", type=three_sizes, default=(32, 64, 64), metavar="D,H,W")
     phantom.add_argument("--difficulty", choices=("plain", "easy", "base", "hard"), default="base")
     phantom.add_argument("--test-cases", type=int, help="default: a tenth")
     phantom.add_argument("--val-cases", type=int, help="default: a tenth")
@@ -140,56 +106,11 @@ def _add_sample(kinds: Verbs) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--shape", type=_shape, default=(32, 64, 64), metavar="D,H,W")
+    parser.add_argument("--shape", type=three_sizes, default=(32, 64, 64), metavar="D,H,W")
     parser.add_argument(
         "--archives", type=Path, metavar="DIR", help="folder of the two archives: no download"
     )
     parser.set_defaults(handler=_sample)
-
-
-def _add_prepare(kinds: Verbs) -> None:
-    parser = kinds.add_parser(
-        "prepare",
-        help="turn NIfTI, DICOM, NRRD or slices into published volumes",
-        description="Prepare an image, a folder or a tree of images for training and questions.",
-        epilog=PREPARE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("source", type=Path, metavar="SRC")
-    parser.add_argument("target", type=Path, metavar="DST")
-    parser.add_argument("--window", metavar="NAME|C,W", help="default: each volume's own range")
-    parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
-    parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"), default="axial")
-    parser.add_argument(
-        "--depth",
-        choices=("shape", "native"),
-        default="shape",
-        help="native: keep the slices as they are, for models that read any number of them",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("uint8", "float16", "float32"),
-        default="uint8",
-        help="uint8 is off by <= 1/510, float16 by <= 1/4096",
-    )
-    parser.add_argument(
-        "--on-error",
-        choices=("raise", "list"),
-        default="raise",
-        help="list: leave out what cannot be prepared and list it in not_prepared.tsv",
-    )
-    parser.add_argument("--workers", type=count, default=min(4, os.cpu_count() or 1))
-    parser.set_defaults(handler=_prepare)
-
-
-def _add_raw(kinds: Verbs, verb: str, what: str) -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = kinds.add_parser(verb, help=what, epilog=RAW_EXAMPLES, formatter_class=raw)
-    parser.add_argument("source", type=Path, metavar="SRC")
-    parser.add_argument("target", type=Path, metavar="DST")
-    parser.add_argument("--shape", type=_shape, default=(32, 256, 256), metavar="D,H,W")
-    parser.add_argument("--workers", type=count, default=min(4, os.cpu_count() or 1))
-    parser.set_defaults(handler=_prepare_raw, verb=verb)
 
 
 def _add_check(kinds: Verbs) -> None:
@@ -211,6 +132,10 @@ def _add_check(kinds: Verbs) -> None:
 def _phantom(options: argparse.Namespace) -> int:
     from tomovox.data.phantom import write_phantom
 
+    if options.layout == "ct_rate":
+        from tomovox.cli_ct_rate import write_downloaded
+
+        return write_downloaded(options)
     with progress("phantom") as tell:
         write_phantom(
             options.folder,
@@ -242,39 +167,6 @@ def _sample(options: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare(options: argparse.Namespace) -> int:
-    from tomovox.data.images import parse_window
-    from tomovox.data.prepare import REFUSED, TABLE, Settings, prepare
-
-    window = parse_window(options.window) if options.window is not None else None
-    settings = Settings(options.shape, window, options.plane, options.format, options.depth)
-    with progress("prepare") as tell:
-        outcome = prepare(
-            options.source, options.target, settings, options.workers, options.on_error, tell
-        )
-    sys.stdout.write(
-        f"{options.target}: {outcome.prepared} prepared, {outcome.skipped} already there, "
-        f"intensities {'by window ' if window else 'from each volume by '}"
-        f"{settings.window_text()}; see {TABLE}\n"
-    )
-    _print_problems([str(fault) for fault in outcome.refused], f"{options.target / REFUSED}")
-    return 1 if outcome.refused else 0
-
-
-def _prepare_raw(options: argparse.Namespace) -> int:
-    from tomovox.data.prepare import REFUSED
-    from tomovox.data.prepare_refseg import prepare_refseg
-    from tomovox.data.prepare_seg import prepare_seg
-
-    prepare = prepare_seg if options.verb == "prepare-seg" else prepare_refseg
-    with progress("prepare") as tell:
-        outcome = prepare(options.source, options.target, options.shape, options.workers, tell)
-    counts = f"{outcome.prepared} cases prepared, {outcome.skipped} already there"
-    sys.stdout.write(f"{options.target}: {counts}, {len(outcome.refused)} faults\n")
-    _print_problems([str(fault) for fault in outcome.refused], f"{options.target / REFUSED}")
-    return 1 if outcome.refused else 0
-
-
 def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
@@ -295,23 +187,7 @@ def _check(options: argparse.Namespace) -> int:
         write_atomically(options.report, report.table())
     lines = [problem.line().replace("\t", ": ", 1) for problem in report.problems]
     where = str(options.report) if options.report else "--report FILE.tsv"
-    _print_problems([line.replace("\t", ": ", 1).replace("\t", "; ") for line in lines], where)
+    print_problems([line.replace("\t", ": ", 1).replace("\t", "; ") for line in lines], where)
     warnings = len(report.problems) - report.errors
     sys.stdout.write(f"{options.folder}: {report.errors} errors, {warnings} warnings\n")
     return 1 if report.errors else 0
-
-
-def _print_problems(lines: "Sequence[str]", where: str) -> None:
-    """Print the first problems, and where all of them stand."""
-    for line in lines[:SHOWN]:
-        sys.stdout.write(f"{line}\n")
-    if len(lines) > SHOWN:
-        sys.stdout.write(f"... {len(lines) - SHOWN} more: {where}\n")
-
-
-def _shape(text: str) -> tuple[int, int, int]:
-    try:
-        depth, height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not D,H,W, such as 32,64,64") from None
-    return depth, height, width

@@ -14,7 +14,9 @@ from typing import Any
 from tomovox.configuration import Config, merged
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.experiment_data import DataSource
+from tomovox.data.layout import CT_RATE, M3D
 from tomovox.data.phantom import write_phantom
+from tomovox.data.phantom_ct_rate import write_prepared_ct_rate
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
 from tomovox.data.sample import write_sample
@@ -89,11 +91,15 @@ class StagePlan:
             return root
         if source.phantom is None:
             raise TomovoxError("data: no root, phantom or sample is given; name the data to use")
-        arguments = asdict(source.phantom)
+        arguments = source.phantom.arguments()
         root = self.folder / f"phantom-{key_of(arguments)}"
         if not (root / "phantom.json").is_file():
             say(f"phantom data: {arguments['cases']} cases")
-            write_phantom(root, **arguments, workers=workers)
+            if arguments.pop("layout", M3D) == CT_RATE:
+                raw = root.with_name(f"{root.name}-downloaded")
+                write_prepared_ct_rate(root, raw, workers, **arguments)
+            else:
+                write_phantom(root, **arguments, workers=workers)
         return root
 
     def tokenizer(self, root: Path, data: Config) -> Path:
@@ -115,6 +121,8 @@ class StagePlan:
             key = self._digest = self._digest or files_digest(root)
         elif self.source.sample is not None:
             key = ["sample", self.source.sample.shape]
+        elif self.source.phantom is not None:
+            key["phantom"] = self.source.phantom.arguments()
         prompts = data.get("prompts")
         return key if prompts is None else [key, read_templates(Path(prompts))]
 

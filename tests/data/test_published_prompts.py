@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from tomovox.boxes import BOX_END, BOX_START
 from tomovox.data.prompts import Template
-from tomovox.data.published_prompts import IM_PATCH, MISSING, SEG, M3DTemplate, PandasCells
 from tomovox.data.published_files import choices_text
+from tomovox.data.published_prompts import IM_PATCH, MISSING, SEG, M3DTemplate, PandasCells
 from tomovox.schema import IGNORE, Record, Task, TomovoxError
 
 OPEN = Record("vqa_open/test/000000", Task.VQA_OPEN, "test", "c", ("v",), "What is it?", "None")

@@ -123,7 +123,7 @@ def prepare_scan(path: Path, scanned: Scanned, settings: ScanSettings) -> Prepar
         )
     middle = [_middle(old, new) for old, new in zip(grid, kept, strict=True)]
     low = settings.window[0] - settings.window[1] / 2
-    voxels = np.zeros((1, *kept), np.uint8 if settings.format == "uint8" else np.float32)
+    voxels = np.zeros((1, *kept), np.dtype(settings.format))
     below, above, share = places(n, grid[0])
     held: dict[int, np.ndarray] = {}
     wanted = _wanted(grid[0], middle[0], turn.from_feet)

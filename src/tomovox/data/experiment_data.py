@@ -1,11 +1,25 @@
 """Which data does an experiment ask for? A folder, a phantom, or the sample of real scans."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from tomovox.data.layout import CT_RATE, M3D
+from tomovox.schema import TomovoxError
+
+LATER = ("native", "visible_in", "layout")
+"""Options of phantoms that a set without them is not named by: it keeps the name it had."""
+
+OF_M3D = ("val_cases", "organ_masks", "organ_shift", "refseg", "visible_in")
+"""Options that a phantom of layout ct_rate has not."""
 
 
 @dataclass
 class PhantomData:
-    """Arguments of `tomovox data phantom`."""
+    """Arguments of `tomovox data phantom`.
+
+    One of layout ct_rate is prepared too, to volumes of its `shape`, or with all their slices where
+    it is `native`.
+    """
 
     cases: int = 200
     seed: int = 0
@@ -19,6 +33,21 @@ class PhantomData:
     refseg: bool = False
     native: bool = False
     visible_in: str = "all"
+    layout: str = M3D
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the options that name the set; TomovoxError for one that its layout has not."""
+        default = {field.name: field.default for field in fields(self)}
+        given = {k: v for k, v in asdict(self).items() if k not in LATER or v != default[k]}
+        if self.layout not in (M3D, CT_RATE):
+            raise TomovoxError(f"data.phantom.layout is {self.layout!r}; give {M3D} or {CT_RATE}")
+        foreign = OF_M3D if self.layout == CT_RATE else ()
+        if told := [name for name in foreign if getattr(self, name) != default[name]]:
+            raise TomovoxError(
+                f"data.phantom.{told[0]}: a phantom of layout {CT_RATE} has no such option; leave "
+                f"it out"
+            )
+        return {name: value for name, value in given.items() if name not in foreign}
 
 
 @dataclass

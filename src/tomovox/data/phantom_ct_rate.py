@@ -37,6 +37,7 @@ VERSION = 1
 """Raised whenever the same arguments would give other bytes in a file that is read as data."""
 
 MANIFEST = "phantom.json"
+SHAPE = (32, 64, 64)
 FOLDERS = {"train": "train", "valid": "valid_fixed"}
 """Published split -> the folder of its volumes: raw values in one, HU in the other."""
 
@@ -59,10 +60,10 @@ class World:
 
     cases: int
     seed: int
-    shape: tuple[int, int, int] = (32, 64, 64)
-    difficulty: str = "base"
-    test_cases: int = 1
-    series: int = 2
+    shape: tuple[int, int, int]
+    difficulty: str
+    test_cases: int
+    series: int
 
     def manifest(self) -> str:
         """Return the text of phantom.json."""
@@ -97,7 +98,7 @@ def write_ct_rate_phantom(
     root: Path,
     cases: int,
     seed: int,
-    shape: tuple[int, int, int] = (32, 64, 64),
+    shape: tuple[int, int, int] = SHAPE,
     difficulty: str = "base",
     test_cases: int | None = None,
     series: int = 2,
@@ -134,14 +135,18 @@ def write_ct_rate_phantom(
         (temporary / MANIFEST).write_text(world.manifest(), encoding="utf-8")
 
 
-def write_prepared_ct_rate(root: Path, raw: Path, workers: int = 1, **arguments: Any) -> None:
+def write_prepared_ct_rate(
+    root: Path, raw: Path, workers: int = 1, native: bool = False, **arguments: Any
+) -> None:
     """Write a synthetic CT-RATE to `raw`, and what `data prepare` makes of it to `root`.
 
-    Volumes have the phantom's shape. The manifest is written last: with it, `root` is whole.
+    Volumes have the phantom's shape; with `native` they keep all slices. The manifest is written
+    last: where it is, `root` is whole. Raises as `write_ct_rate_phantom`.
     """
     write_ct_rate_phantom(raw, workers=workers, **arguments)
-    settings = ScanSettings(shape=arguments.get("shape", World.shape))
-    outcome = prepare_ct_rate(raw, root, settings, workers)
+    shape = tuple(arguments.get("shape", SHAPE))
+    depth = "native" if native else "shape"
+    outcome = prepare_ct_rate(raw, root, ScanSettings(shape=shape, depth=depth), workers)
     if outcome.volumes.refused:
         raise TomovoxError(str(outcome.volumes.refused[0]))
     write_atomically(root / MANIFEST, (raw / MANIFEST).read_bytes())
@@ -204,10 +209,8 @@ def _write_scan(
     for k in range(count):
         name = f"{stem}_{k + 1}.nii.gz"
         factor = vendor.matrix[k]
-        shape = (
-            max(2, round(length / vendor.slice_mm[k])),
-            *(n * factor for n in world.shape[1:]),
-        )
+        slices = max(2, round(length / vendor.slice_mm[k]))
+        shape = (slices, world.shape[1] * factor, world.shape[2] * factor)
         noise = np.random.default_rng([world.seed, patient, purpose + 1 + k])
         level = body.DIFFICULTIES[world.difficulty].noise_hu
         hu = render_chest(chest, shape, vendor.sharp[k], level, noise)
