@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tomovox.data.faults import DataFault
 
 CT_RATE_EXAMPLES = """
-CT-RATE (a folder with dataset/radiology_text_reports, or that folder's parent):
+CT-RATE (a folder that holds dataset/radiology_text_reports, or radiology_text_reports itself):
   tomovox data prepare CT-RATE PREPARED                      as CT-CLIP: 240,480,480, -1000..1000 HU
   tomovox data prepare CT-RATE PREPARED --depth native       all slices, 1.5 mm apart
   tomovox data prepare CT-RATE PREPARED --spacing 0,0.75,0.75 --depth native    all, as scanned

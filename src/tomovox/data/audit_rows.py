@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from tomovox.data.check_seg import SEG, seg_codes, seg_entries
+from tomovox.data.ct_rate_rows import compared
 from tomovox.data.faults import DataFault, Faults
+from tomovox.data.layout import CT_RATE, layout_of
 from tomovox.data.records import (
     CAP_SPLITS,
     PARENTS,
@@ -55,10 +57,12 @@ class Rows:
 def read_rows(root: Path) -> Rows:
     """Return the rows of M3D-Cap and, where they are there, of M3D-VQA, M3D-Seg and M3D-RefSeg.
 
-    Rows that cannot be read are kept as faults. Raises TomovoxError when M3D_Cap.json is not there
-    or is no listing of splits.
+    Or those of a prepared CT-RATE. Rows that cannot be read are kept as faults. Raises TomovoxError
+    when M3D_Cap.json is not there or is no listing of splits.
     """
     root, faults = Path(root), Faults(collect=True)
+    if layout_of(root) == CT_RATE:
+        return Rows(root, list(_ct_rate_rows(root, faults)), faults.found)
     listed = cap_splits(root)
     found = Rows(root, faults=faults.found)
     for read in (_cap_rows(root, list(listed), faults), _vqa_rows(root, faults)):
@@ -147,6 +151,13 @@ def _refseg_rows(root: Path, faults: Faults) -> Iterator[Row]:
             for r in records:
                 asked = (r.question, r.reference, r.mask, str(r.mask_label))
                 yield _row(r, "M3D-RefSeg", (r.id,), asked=asked)
+
+
+def _ct_rate_rows(root: Path, faults: Faults) -> Iterator[Row]:
+    for r, ids in compared(root, faults):
+        report = r.reference if r.task == Task.REPORT else ""
+        asked = () if r.task == Task.REPORT else (r.question, r.reference)
+        yield _row(r, f"CT-RATE {r.task}", ids, report, asked)
 
 
 def _row(

@@ -17,7 +17,10 @@ import numpy as np
 from tomovox.data.check_masks import Mask, is_negative
 from tomovox.data.check_report import Problem, Report, SplitCount
 from tomovox.data.check_seg import SEG, check_terms, seg_codes, seg_entries
+from tomovox.data.ct_rate import DATA_SET
+from tomovox.data.ct_rate_rows import check_tables, splits_of
 from tomovox.data.faults import DataFault, Faults
+from tomovox.data.layout import CT_RATE, layout_of
 from tomovox.data.records import (
     CAP_FILE,
     CAP_SPLITS,
@@ -43,11 +46,11 @@ def check_tree(root: Path, progress: Progress | None = None, workers: int = 1) -
 
     Each volume and mask is read once, `workers` at a time, a file of labels once for each of them;
     `progress` is called with (done, in all). Raises TomovoxError only when `root` holds none of
-    M3D-Cap, M3D-VQA, M3D-Seg and M3D-RefSeg.
+    M3D-Cap, M3D-VQA, M3D-Seg, M3D-RefSeg and CT-RATE, or CT-RATE that is not prepared.
     """
     root = Path(root)
     check = _Check(root)
-    found = [check.cap(), check.vqa(), check.seg(), check.refseg()]
+    found = [check.cap(), check.vqa(), check.seg(), check.refseg(), check.ct_rate()]
     if not any(found):
         raise TomovoxError(
             f"{root}: no data tree: neither {CAP_FILE} nor M3D-VQA/*.csv nor {SEG} nor {REFSEG} is "
@@ -152,6 +155,15 @@ class _Check:
             for r in records:
                 mask = Mask(self.root, r.volumes[0], r.mask, r.mask_label, r.id)
                 self.masks[mask].append(("M3D-RefSeg", split))
+        return True
+
+    def ct_rate(self) -> bool:
+        """Read a prepared CT-RATE; return whether it is there."""
+        if layout_of(self.root) != CT_RATE:
+            return False
+        for data_set, split, records in splits_of(self.root, self.faults):
+            self.count(data_set, split, records, patients=DATA_SET)
+        check_tables(self.root, self.faults, self.warn)
         return True
 
     def records(self, task: Task, split: str) -> list[Record]:

@@ -109,7 +109,7 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"its choices are {', '.join(letters)}, not two to four from a on")
     ends = [match.start() for match in listed[1:]] + [len(question)]
     choices = tuple(
-        question[match.end() : end].strip(" ,;") for match, end in zip(listed, ends, strict=True)
+        question[match.end() : end].strip(" ,;\n") for match, end in zip(listed, ends, strict=True)
     )
     if not all(choices) or len(set(choices)) < len(choices):
         raise ValueError("a choice is empty or stands there twice")

@@ -152,6 +152,13 @@ def closed(record: Record, place: str) -> Record:
     )
 
 
+def asks(tree: Tree, task: Task, split: str) -> bool:
+    """Return whether a tree has a file of questions of a task, for a published split."""
+    folder = tree.tables / QUESTIONS
+    files = (folder / ONE_FORM.format(split=split, form=form) for form in FORMS_OF[task])
+    return any(file.is_file() for file in files)
+
+
 def _questions(source: Source, task: Task, faults: Faults) -> Iterator[Record]:
     """Yield the records of the questions of a task; raise when no file holds any."""
     folder, found = source.tree.tables / QUESTIONS, 0

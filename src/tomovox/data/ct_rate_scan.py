@@ -36,8 +36,8 @@ AIR_HU, TISSUE_HU = (-1100.0, -900.0), (-150.0, 150.0)
 LEAST = 0.02
 """In HU, this share of a scan at least is air, and as much is soft tissue or fat."""
 
-SAMPLED_SLICES, SAMPLED_PIXELS = 64, 4
-"""Air is looked for in so many slices, in every fourth row and column."""
+SAMPLED = 64
+"""Air is looked for in so many slices, and in so many of their rows and columns or up to twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,10 @@ def hounsfield_share(values: np.ndarray) -> tuple[float, float]:
 def _hounsfield(path: Path, image: Any, scanned: Scanned) -> tuple[float, float, str, float]:
     """Return slope and intercept that make HU of the values, that in words, and where air is."""
     n = image.shape[2]
-    chosen = sorted({round(k) for k in np.linspace(0, n - 1, min(n, SAMPLED_SLICES))})
-    step = SAMPLED_PIXELS if min(image.shape[:2]) >= 128 else 1
-    parts = [stored[::step, ::step] for _, stored in _slices(path, image, chosen)]
-    sample = np.stack(parts).astype(np.float32)
+    chosen = sorted({round(k) for k in np.linspace(0, n - 1, min(n, SAMPLED))})
+    step = max(1, min(image.shape[:2]) // SAMPLED)
+    parts = (stored[::step, ::step] for _, stored in _slices(path, image, chosen))
+    sample = np.stack([np.array(part, np.float32) for part in parts])  # views keep whole slices
     metadata = f"slope {scanned.slope:g}, intercept {scanned.intercept:g}"
     told = []
     for slope, intercept, words in (
@@ -203,7 +203,7 @@ def _turned(affine: Float[np.ndarray, "4 4"], place: str) -> tuple[_Turn, str]:
         raise DataFault(
             place, "its slices do not run along the body", "leave it out: no axial scan"
         )
-    flips = {axis[k]: turn[k, 1] < 0 for k in range(3)}
+    flips = {axis[k]: bool(turn[k, 1] < 0) for k in range(3)}
     return _Turn(axis[0] == 1, flips[1], flips[2], flips[0]), f"{letters}: {words}"
 
 

@@ -176,11 +176,11 @@ def _choices(chest: Chest, rng: Generator) -> list[tuple[str, str]]:
 def _shorts(chest: Chest, rng: Generator) -> list[tuple[str, str]]:
     present = [sign.label for sign in chest.signs]
     absent = [label for label in ABNORMALITIES if label not in present]
-    asked = []
-    for _ in range(2):
+    asked: dict[str, bool] = {}
+    while len(asked) < 2:
         label, truth = _yes_or_no(present, absent, rng)
-        asked.append((f"Is there {_said(label)}?", "Yes." if truth else "No."))
-    return asked
+        asked[label] = truth
+    return [(f"Is there {_said(k)}?", "Yes." if truth else "No.") for k, truth in asked.items()]
 
 
 def _longs(chest: Chest, rng: Generator) -> list[tuple[str, str]]:
