@@ -11,11 +11,20 @@ from lightning import seed_everything
 
 from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, REPORTS
+from tomovox.data.ct_rate_records import abnormalities
 from tomovox.data.dataset import group_by_study
+from tomovox.data.layout import CT_RATE, layout_of
 from tomovox.data.mask_supervision import MaskDataset, MaskItem
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
-from tomovox.data.supervision import FindingMasks, VisionDataset, answer_heads, finding_masks
+from tomovox.data.supervision import (
+    FindingMasks,
+    Heads,
+    LabelHeads,
+    VisionDataset,
+    answer_heads,
+    finding_masks,
+)
 from tomovox.data.training_loader import TrainingLoader
 from tomovox.files import write_atomically
 from tomovox.left_out import write_left_out
@@ -51,6 +60,9 @@ FACT_LAYOUT = "<image>{fact}. {question} Answer:"
 
 FIGURES = "stage.json"
 """File of a stage's folder: what came of its training."""
+
+LABELLED = "labels"
+"""Among the figures of an encoder: how many labels of reports it learned, in place of answers."""
 
 
 def make_stage(job: StageJob) -> None:
@@ -92,6 +104,8 @@ def taught(stage: Path) -> str:
         return ""
     boxes = figures["finding_masks"]
     saw = "answers and the places of findings (boxes)" if boxes else "answers, no boxes"
+    if LABELLED in figures:
+        saw = "labels that reports were given, no boxes"
     return f"encoders pretrained on training cases, {saw}"
 
 
@@ -161,7 +175,8 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     records = read_records(root, Task.VQA_CLOSED, job.data.get("train_split", "train"))
     studies = group_by_study(records)[: job.data.get("limit")]
     records = [record for study in studies for record in study]
-    heads = answer_heads(records)
+    labelled = layout_of(root) == CT_RATE
+    heads: Heads = LabelHeads(abnormalities(root, records)) if labelled else answer_heads(records)
     masks = finding_masks(root, job.finding_classes) if stage.boxes else FindingMasks([], {})
     on_bad_volume = job.data.get("on_bad_volume", "raise")
     dataset = VisionDataset(root, records, heads, masks, on_bad_volume)
@@ -180,6 +195,7 @@ def _vision(job: StageJob, stage: VisionStage) -> tuple[torch.nn.Module, dict[st
     )
     figures = fit_stage(job, module, loader)
     figures |= {"finding_masks": len(masks.masks), "left_out": len(left_out)}
+    figures |= {LABELLED: len(heads.sizes)} if labelled else {}
     return module.encoder, figures
 
 

@@ -9,6 +9,7 @@ import pytest
 from tomovox.data.supervision import (
     AnswerHeads,
     FindingMasks,
+    LabelHeads,
     VisionDataset,
     answer_heads,
     digest,
@@ -40,6 +41,15 @@ AXIAL, CORONAL = closed("plane", PLANES, "A"), closed("plane", PLANES, "B")
 LIVER, KIDNEY = (closed("organ", ("Liver", "Kidney", "Colon", "Lung"), letter) for letter in "AB")
 LEFT, RIGHT = (closed("organ", ("Left", "Right", "Both", "None"), letter) for letter in "AB")
 HEADS = AnswerHeads([[("organ", "kidney"), ("organ", "liver")], [("plane", "axial")]])
+
+
+# ---- labels of reports -----------------------------------------------------------------------
+
+
+def test_every_label_is_a_head_of_absent_and_present():
+    heads = LabelHeads({LIVER.id: (True, False, True)})
+    assert heads.sizes == [2, 2, 2]
+    assert heads.targets([LIVER]).tolist() == [1, 0, 1]
 
 
 # ---- answers ---------------------------------------------------------------------------------

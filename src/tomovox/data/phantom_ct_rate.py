@@ -38,6 +38,9 @@ VERSION = 1
 
 MANIFEST = "phantom.json"
 SHAPE = (32, 64, 64)
+SIZES = {"plain": 1.5, "easy": 1.25, "base": 1.0, "hard": 0.8}
+"""Difficulty -> how large abnormalities are, as a multiple of their usual size."""
+
 FOLDERS = {"train": "train", "valid": "valid_fixed"}
 """Published split -> the folder of its volumes: raw values in one, HU in the other."""
 
@@ -176,7 +179,7 @@ def _write_patient(patient: int, root: Path, world: World) -> list[Written]:
     """
     anatomy, scans = (np.random.default_rng([world.seed, patient, k]) for k in range(2))
     parts = body.draw_parts(anatomy)
-    size = {"easy": 1.25, "hard": 0.8}.get(world.difficulty, 1.0)
+    size = SIZES[world.difficulty]
     written = []
     for scan in "ab"[: 1 + int(scans.random() < 0.15)]:
         chest = draw_chest(parts, size, scans)

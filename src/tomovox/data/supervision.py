@@ -5,9 +5,10 @@ Letters: a answer heads. A head is a group of answers that compete as choices of
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -41,6 +42,33 @@ class AnswerHeads:
                 if key in classes:
                     row[i] = classes.index(key)
         return row
+
+
+class Heads(Protocol):
+    """What an encoder is asked of a volume, one head each."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of classes of each head."""
+
+    def targets(self, records: Sequence[Record]) -> np.ndarray:
+        """Return (a) int64: each head's class for one volume, or IGNORE."""
+
+
+@dataclass
+class LabelHeads:
+    """Abnormalities, each a head of absent and present; `labels` tells them by record id."""
+
+    labels: Mapping[str, Sequence[bool]]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of classes of each head."""
+        return [2] * len(next(iter(self.labels.values()), ()))
+
+    def targets(self, records: Sequence[Record]) -> np.ndarray:
+        """Return (a) int64: which abnormalities one volume shows."""
+        return np.array(self.labels[records[0].id], np.int64)
 
 
 def right_answer(record: Record) -> tuple[str, str]:
@@ -153,7 +181,7 @@ class VisionDataset(Dataset[VisionItem]):
         self,
         root: Path,
         records: Sequence[Record],
-        heads: AnswerHeads,
+        heads: Heads,
         masks: FindingMasks,
         on_bad_volume: OnBadVolume = "raise",
     ):
