@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -44,6 +44,7 @@ class AnswerHeads:
         return row
 
 
+@runtime_checkable
 class Heads(Protocol):
     """What an encoder is asked of a volume, one head each."""
 
