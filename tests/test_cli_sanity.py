@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import labelled_runs
 import pandas as pd
 import pytest
+from labelled_runs import LABELLER, MIXED, only_clinical
 from test_cli_score import write_run
 
 from tomovox.cli import main
+from tomovox.judge.labelling import Labelling, label_runs
 from tomovox.judge.sanity import NEGATED, REFERENCE, SHUFFLED
 from tomovox.metrics import catalogue
 from tomovox.metrics.catalogue import METRICS
@@ -82,3 +85,13 @@ def test_runs_without_texts_are_refused_in_one_line(experiment, capsys, place, s
     assert main(["sanity", place]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_runs_with_labels_show_how_far_their_findings_are(tmp_path, monkeypatch, capsys):
+    only_clinical(monkeypatch)
+    folder = labelled_runs.write_run(tmp_path / "one" / "mixed-s0", MIXED)
+    label_runs([folder], Labelling("references", LABELLER))
+    assert main(["sanity", str(tmp_path / "one"), "--output", str(tmp_path)]) == 0
+    board = pd.read_csv(tmp_path / "sanity.csv").set_index(["metric", "model"])["value"]
+    assert board["crg", REFERENCE] == 1.0
+    assert board["crg", SHUFFLED] < board["crg", "mixed"] < 1.0

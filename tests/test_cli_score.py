@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import labelled_runs
 import pandas as pd
 import pytest
+from labelled_runs import LABELLER, MIXED, SILENT, only_clinical
 
 from tomovox.cli import main
 from tomovox.judge.runs import find_runs, run_names
@@ -121,3 +123,62 @@ def test_ui_serves_the_experiment_of_a_yaml_a_folder_or_a_run(runs, monkeypatch,
     monkeypatch.setattr(server, "serve", lambda folder, port: served.append(folder) or 0)
     assert main(["ui", place]) == 0
     assert served[0].absolute() == runs / "one"
+
+
+# ---- labels ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reports(tmp_path, monkeypatch) -> Path:
+    """Two runs with reports; only their findings are compared."""
+    only_clinical(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    for name, answers in (("mixed-s0", MIXED), ("blind-s0", SILENT)):
+        labelled_runs.write_run(tmp_path / "runs" / "one" / name, answers)
+    return tmp_path / "runs" / "one"
+
+
+def score_of(folder: Path, metric: str) -> float:
+    table = pd.read_csv(folder / "table.csv")
+    mine = table[(table["metric"] == metric) & (table["model"] == "mixed")]
+    return mine["value"].item() if len(mine) else float("nan")
+
+
+def test_labels_that_are_asked_for_make_clinical_metrics(reports, capsys):
+    assert main(["score", "runs/one", "--labels", "references", "--labeller", LABELLER]) == 0
+    assert score_of(reports, "crg") == pytest.approx(5 / 11)
+    out = capsys.readouterr().out
+    assert "trivial 0.333" in out and "report: F1 by finding" in out
+
+
+def test_labels_are_kept_for_the_next_call(reports):
+    main(["score", "runs/one", "--labels", "references", "--labeller", LABELLER])
+    first = (reports / "table.csv").read_bytes()
+    (reports / "table.csv").unlink()
+    assert main(["score", "runs/one"]) == 0
+    assert (reports / "table.csv").read_bytes() == first
+
+
+def test_without_labels_there_are_no_clinical_metrics(reports, capsys):
+    assert main(["score", "runs/one"]) == 0
+    assert "crg" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--labels", "no.csv"], "no.csv: cannot be read"),
+        (["--labels", "references", "--labeller", "nobody"], "labeller 'nobody' is not known"),
+        (["--labeller", "rule"], "add --labels"),
+        (["--scorer", "bleu"], "scorer 'bleu' is not known"),
+    ],
+)
+def test_what_cannot_label_is_refused_in_one_line(reports, capsys, options, fault):
+    assert main(["score", "runs/one", *options]) == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_a_scorer_that_lacks_something_says_what_to_install(reports, capsys, monkeypatch):
+    monkeypatch.setenv("TOMOVOX_GREEN", "/no/such/python")
+    assert main(["score", "runs/one", "--scorer", "green"]) == 0
+    assert "pip install git+https://github.com/Stanford-AIMI/GREEN" in capsys.readouterr().out

@@ -203,3 +203,15 @@ def test_an_unknown_key_is_refused_with_the_file_named(tmp_path):
 def test_a_reference_without_a_row_is_refused(tmp_path):
     with pytest.raises(TomovoxError, match="reference 'gpt' is no row; there are blind"):
         read_experiment(tiny(tmp_path, reference="gpt"))
+
+
+def test_a_labeller_that_there_is_not_is_refused_before_any_training(tmp_path):
+    path = tiny(tmp_path, clinical={"labels": "references", "labeller": "nobody"})
+    with pytest.raises(TomovoxError, match="labeller 'nobody' is not known"):
+        ExperimentRun(path, tmp_path / "out")
+
+
+def test_a_table_of_labels_stands_beside_the_experiment(tmp_path):
+    path = tiny(tmp_path, clinical={"labels": "labels.csv"})
+    (path.parent / "labels.csv").write_text("id,Emphysema\na,1\n")
+    assert ExperimentRun(path).clinical.labels == str(path.parent / "labels.csv")

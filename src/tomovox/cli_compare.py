@@ -20,14 +20,47 @@ COMPARE_EXAMPLES = """examples:
 """
 
 
+SCORE_EXAMPLES = """examples:
+  tomovox score runs/ct_rate
+  tomovox score runs/ct_rate --labels valid_predicted_labels.csv
+  tomovox score runs/mine --labels references --labeller mypackage.labels.MyLabeller
+  tomovox score runs/ct_rate --scorer radgraph_f1 --scorer green
+
+A table of labels has a column id (of the record) or VolumeName (as in CT-RATE), then a column with
+0 or 1 per finding. Labels are kept in RUN/clinical.json: the next call needs no option. `rule` are
+written rules for the 18 findings of CT-RATE; its figures do not compare with RadBERT's.
+"""
+
+
 def add_score(verbs: Verbs) -> None:
     """Add the verb score."""
     parser = verbs.add_parser(
         "score",
         help="score predictions again, without any model",
         description="Score RUN folders, an experiment's folder or its YAML, and print the table.",
+        epilog=SCORE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("places", type=Path, nargs="+", metavar="PLACE")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="compare the findings of reports: a table with those of the references, or the word "
+        "references, which the labeller then reads too",
+    )
+    parser.add_argument(
+        "--labeller",
+        metavar="NAME",
+        help="who reads the answers: rule (default), radbert, or the path of a class",
+    )
+    parser.add_argument(
+        "--scorer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a metric of another package, may be given several times: radgraph_f1, ratescore, "
+        "green; what it lacks to run is said in its place",
+    )
     parser.set_defaults(handler=_score)
 
 
@@ -127,15 +160,21 @@ def add_ledger(verbs: Verbs) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
+    from tomovox.judge.labelling import Labelling, label_runs
     from tomovox.judge.outcome import outcome_of
-    from tomovox.judge.runs import experiment_names, find_runs, unanswered
+    from tomovox.judge.runs import answers_of, experiment_names, find_runs, unanswered
     from tomovox.judge.tables import print_table
     from tomovox.lock import only_process_in_all
     from tomovox.run_folders import data_keys, extras_of, notes_of
+    from tomovox.schema import TomovoxError
 
     runs = find_runs(options.places)
     folders, notes, console = experiment_names(runs), notes_of(runs), table_console()
+    how = Labelling(options.labels, options.labeller or "rule", options.scorer)
+    if options.labeller and options.labels is None:
+        raise TomovoxError("--labeller reads reports to compare their findings: add --labels")
     with only_process_in_all(runs):
+        label_runs([place for run in runs for place in answers_of(run).values()], how)
         outcome = outcome_of(runs, extras=extras_of(runs), again=True)
         for folder in folders:
             missing = unanswered(folder, runs)

@@ -42,6 +42,7 @@ def add_sanity(verbs: Verbs) -> None:
 def _sanity(options: argparse.Namespace) -> int:
     from tomovox.experiment import table_console
     from tomovox.files import write_atomically
+    from tomovox.judge.labelling import labelled_alike
     from tomovox.judge.runs import find_runs, run_names
     from tomovox.judge.sanity import sanity_board, sanity_sheets
     from tomovox.schema import PREDICTIONS, read_predictions
@@ -52,7 +53,8 @@ def _sanity(options: argparse.Namespace) -> int:
     floors = [f for folder in folders for name in FLOORS for f in sorted(folder.glob(f"{name}-s*"))]
     runs = list(dict.fromkeys([*runs, *(f for f in floors if (f / PREDICTIONS).is_file())]))
     named = zip(run_names(runs), runs, strict=True)
-    board = sanity_board({name: read_predictions(run / PREDICTIONS) for name, run in named})
+    answers = {name: read_predictions(run / PREDICTIONS) for name, run in named}
+    board = sanity_board(answers, more=labelled_alike(runs))
     if options.output is not None:
         table = board.to_csv(index=False, float_format="%.6f", lineterminator="\n")
         write_atomically(options.output / "sanity.csv", table)

@@ -39,6 +39,7 @@ from tomovox.files import write_atomically
 from tomovox.floor_cell import FLOORS, make_floor
 from tomovox.judge.cells import Run
 from tomovox.judge.compute import SIZE
+from tomovox.judge.labelling import Labelling, label_runs
 from tomovox.judge.outcome import Extras, Outcome
 from tomovox.judge.tables import print_table
 from tomovox.left_out import left_out_notes
@@ -67,13 +68,13 @@ class Experiment:
     alone. Every model that reads volumes answers again under each of the `controls` (see
     `data.controls`). `clean_split` is a file of `tomovox data audit`, relative to the experiment's:
     the tables show what is left without the records that leaked. `reported` adds what papers report
-    of the rows' systems, of data that are theirs. `reference` is the row that the others are
-    compared with, by default blind where there is one, and `correction` that of p. `processes`
-    shared stages or rows are made at a time, each with `threads` CPU threads: a fixed number, so
-    that a machine of more cores gives the same digits. A training leaves a checkpoint every
-    `checkpoint_minutes`, from which one that was cut goes on. `predict` says how rows and controls
-    are answered, in whatever precision they trained. `slurm` is read where a cluster does the work
-    (`--executor slurm`).
+    of the rows' systems, of data that are theirs. `clinical` says how the findings of reports are
+    compared. `reference` is the row that the others are compared with, by default blind where there
+    is one, and `correction` that of p. `processes` shared stages or rows are made at a time, each
+    with `threads` CPU threads: a fixed number, so that a machine of more cores gives the same
+    digits. A training leaves a checkpoint every `checkpoint_minutes`, from which one that was cut
+    goes on. `predict` says how rows and controls are answered, in whatever precision they trained.
+    `slurm` is read where a cluster does the work (`--executor slurm`).
     """
 
     models: dict[str, str | dict[str, Any]]
@@ -84,6 +85,7 @@ class Experiment:
     controls: list[str] = field(default_factory=list)
     clean_split: str | None = None
     reported: bool = False
+    clinical: Labelling = field(default_factory=Labelling)
     reference: str | None = None
     correction: Literal["holm", "bh"] = "holm"
     seeds: list[int] = field(default_factory=lambda: [0])
@@ -147,6 +149,8 @@ class ExperimentRun:
             split, given.reported, reference=given.reference, correction=given.correction
         )
         self.extras.split()  # refused now, not after the training
+        self.clinical = given.clinical.beside(path.parent)
+        self.clinical.check()
         shared = self.folder / "shared"
         self.plan = StagePlan(shared, given.data, given.shared, given.seeds[0], given.threads)
 
@@ -255,7 +259,8 @@ class ExperimentRun:
 
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score and compare every cell and control, write the tables, print and log to MLflow."""
-        notes = self.notes(cells)
+        notes, root = self.notes(cells), self.plan.data_root(1)
+        label_runs(self.folders(cells).values(), self.clinical, root)
         outcome = Outcome.of_folders(self.folders(cells), extras=self.extras, again=True)
         self.extras.keep(self.folder)
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from tomovox.boxes import box_to_text
+from tomovox.metrics.catalogue import METRICS
+from tomovox.metrics.clinical_columns import CLINICAL_METRICS, OF_LABELS, of_labels, of_values
 from tomovox.metrics.masks import write_mask_file
+from tomovox.metrics.metric import Metric
 from tomovox.metrics.retrieval import encode_embedding
 from tomovox.schema import Prediction, Task
 
@@ -31,6 +34,24 @@ def references_of(task: Task) -> list[str]:
     if task == Task.RETRIEVAL:
         return [f"Report {i} of twelve." for i in range(12)]
     return SENTENCES
+
+
+def with_labels() -> dict[str, Metric]:
+    """Return the catalogue, in which a word stands for a finding and every text has its labels."""
+    words = tuple(sorted({word for each in SENTENCES for word in each.split()}))
+
+    def bound(key: str) -> Metric:
+        def measure(rows):
+            pairs = {r.id: (set(r.text.split()), set(r.reference.split())) for r in rows}
+            if key not in OF_LABELS:
+                same = {record: float(said == wanted) for record, (said, wanted) in pairs.items()}
+                return of_values(key, same, "model:none").measure(rows)
+            made = of_labels(pairs, words, "labeller:words")
+            return next(m for m in made if f"{m.name}.standard" == key).measure(rows)
+
+        return replace(METRICS[key], measure=measure)
+
+    return {**METRICS, **{key: bound(key) for key in CLINICAL_METRICS}}
 
 
 def records(task: Task, answers: list[str], references: list[str]) -> list[Prediction]:

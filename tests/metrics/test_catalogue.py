@@ -2,17 +2,20 @@
 
 import random
 
+import numpy as np
 import pytest
-from law_rows import CHOICES, exchanged, perfect, records, silent
+from law_rows import CHOICES, exchanged, perfect, records, silent, with_labels
 
-from tomovox.metrics.catalogue import METRICS, Metric, metric_key, metrics_of
+from tomovox.metrics.catalogue import Metric, metric_key, metrics_of
 from tomovox.metrics.choice_columns import CHOICE_METRICS, every_order
+from tomovox.metrics.clinical_columns import CLINICAL_METRICS
 from tomovox.metrics.metric import PROTOCOLS
 from tomovox.metrics.place_columns import PLACE_METRICS
 from tomovox.metrics.retrieval_columns import PAIR_METRICS
 from tomovox.metrics.text_columns import TEXT_METRICS
 from tomovox.schema import Task, TomovoxError
 
+METRICS = with_labels()
 NEEDS = {"meteor": pytest.mark.needs_wordnet, "bertscore_f1": pytest.mark.needs_minilm}
 ALL = [pytest.param(k, id=k, marks=NEEDS.get(m.name, ())) for k, m in METRICS.items()]
 STANDARD = [p for p in ALL if p.values[0].endswith(".standard")]
@@ -33,6 +36,7 @@ SILENT = {
     **{f"{way}_median_rank.m3d": 6.5 for way in ("i2t", "t2i")},
     **{f"{way}_median_rank.standard": 12.0 for way in ("i2t", "t2i")},
     **{f"chance_r{k}.standard": k / 12 for k in (1, 5, 10)},
+    "crg.standard": 1 / 3,
 }
 """What answers without any content score; 0 where nothing stands here."""
 
@@ -51,7 +55,7 @@ def test_a_metric_stands_under_its_name_and_protocol(key, metric):
 
 
 def test_no_two_families_name_the_same_metric():
-    families = (TEXT_METRICS, CHOICE_METRICS, PLACE_METRICS, PAIR_METRICS)
+    families = (TEXT_METRICS, CLINICAL_METRICS, CHOICE_METRICS, PLACE_METRICS, PAIR_METRICS)
     assert sum(map(len, families)) == len(METRICS)
 
 
@@ -155,7 +159,27 @@ def test_every_task_has_metrics_in_both_protocols():
 
 
 def test_a_region_is_described_as_a_report_is():
-    assert list(metrics_of(Task.REG)) == list(metrics_of(Task.REPORT))
+    described = [key for key in metrics_of(Task.REPORT) if key not in CLINICAL_METRICS]
+    assert list(metrics_of(Task.REG)) == described
+
+
+@pytest.mark.parametrize("key", CLINICAL_METRICS)
+def test_without_labels_no_report_counts_for_a_clinical_metric(key):
+    rows = records(Task.REPORT, ["a cyst"], ["a cyst"])
+    assert CLINICAL_METRICS[key].contributions(rows) == [None]
+    assert not CLINICAL_METRICS[key].measure([])
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS.values() if m.trivial is not None])
+def test_the_trivial_value_is_that_of_answers_without_content(metric, tmp_path):
+    assert value_of(metric, silent(metric.tasks[0], tmp_path)) == pytest.approx(metric.trivial)
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS.values() if m.pool_rows is not None])
+def test_a_pool_of_rows_is_the_pool_of_each(metric, tmp_path):
+    counts = [metric.contributions(rows(metric.tasks[0], tmp_path)) for rows in (exchanged, silent)]
+    rows = np.array([np.sum(each, axis=0) for each in counts], float)
+    assert metric.pool_rows(rows) == pytest.approx([float(metric.pool(row)) for row in rows])
 
 
 def test_a_closed_reference_without_letter_names_the_record():

@@ -140,6 +140,12 @@ def headlines_in(frame: pandas.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
+def trivial_of(metric: str, protocol: str) -> str:
+    """Return "trivial 0.333" of a metric that answers without any content have one value in."""
+    known = METRICS.get(metric_key(metric, protocol))
+    return "" if known is None or known.trivial is None else f"trivial {known.trivial:.3f}"
+
+
 def lower_is_better(metric: str, protocol: str) -> bool:
     """Return whether a smaller value is the better one; an unknown metric is better when larger."""
     known = METRICS.get(metric_key(metric, protocol))

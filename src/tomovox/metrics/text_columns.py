@@ -146,6 +146,7 @@ TEXT_METRICS: dict[str, Metric] = {
         "sacrebleu",
         bleu_counts(1),
         pool=bleu.bleu_of_counts,
+        pool_rows=bleu.bleu_of_rows,
     ),
     "bleu2.standard": Metric(
         "bleu2",
@@ -155,6 +156,7 @@ TEXT_METRICS: dict[str, Metric] = {
         "sacrebleu",
         bleu_counts(2),
         pool=bleu.bleu_of_counts,
+        pool_rows=bleu.bleu_of_rows,
     ),
     "bleu3.standard": Metric(
         "bleu3",
@@ -164,6 +166,7 @@ TEXT_METRICS: dict[str, Metric] = {
         "sacrebleu",
         bleu_counts(3),
         pool=bleu.bleu_of_counts,
+        pool_rows=bleu.bleu_of_rows,
     ),
     "bleu4.standard": Metric(
         "bleu4",
@@ -173,6 +176,7 @@ TEXT_METRICS: dict[str, Metric] = {
         "sacrebleu",
         bleu_counts(4),
         pool=bleu.bleu_of_counts,
+        pool_rows=bleu.bleu_of_rows,
         headline=True,
     ),
     "rouge1.standard": Metric("rouge1", "standard", TEXT, ROUGE, "tomovox", rouge1),
