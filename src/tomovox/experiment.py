@@ -52,7 +52,7 @@ from tomovox.size_cell import write_size
 from tomovox.slurm_jobs import FOLDER, refuse_beside_slurm
 from tomovox.stage_kinds import SharedStages
 from tomovox.stage_plan import StageJob, StagePlan, key_of
-from tomovox.stages import make_stage
+from tomovox.stages import make_stage, taught
 from tomovox.tracked import keep_source, track
 from tomovox.tracking.masking import masked
 from tomovox.training import forget_cuts

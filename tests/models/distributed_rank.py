@@ -21,8 +21,9 @@ from tiny_models import batch_of, language, make, vision2d, vision3d, volumes
 from torch.utils.data import DataLoader
 
 from tomovox.data.dataset import move_batch
-from tomovox.models.base import OptimizerConfig, VolumeLM
+from tomovox.models.base import VolumeLM
 from tomovox.models.checkpoint import save_trained
+from tomovox.models.optimising import OptimizerConfig
 from tomovox.progress import PLAIN_TRAINER, quiet_libraries
 from tomovox.schema import Batch
 from tomovox.training import Checkpoints, fit

@@ -3,10 +3,8 @@
 Letters: u studies, b questions, p shared and q own visual tokens, h language-model width.
 """
 
-import math
 from abc import abstractmethod
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -20,6 +18,7 @@ from tomovox.models.drawing import draw, mask_loss
 from tomovox.models.halving import AtOnce, Said, with_memory
 from tomovox.models.language import LanguageConfig
 from tomovox.models.likelihood import ChoiceAnswers, choice_logprobs
+from tomovox.models.optimising import OptimizerConfig, adamw, cosine_with_warmup
 from tomovox.models.percepts import PerceptsConfig, perceived
 from tomovox.models.released import KeyReport, load_whole
 from tomovox.models.segmentation import SegVolConfig, seg_projector
@@ -38,30 +37,6 @@ from tomovox.schema import (
 )
 
 Stage = Literal["align", "instruct"]
-
-
-@dataclass
-class OptimizerConfig:
-    """AdamW with linear warm-up and a cosine to `floor` times the rate, both counted in steps.
-
-    `language_scale` multiplies the rate of the language model's own parameters.
-    """
-
-    lr: float = 1e-4
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup: float = 0.03
-    floor: float = 0.0
-    language_scale: float = 1.0
-
-
-def cosine_with_warmup(step: int, steps: int, warmup: float, floor: float) -> float:
-    """Return the learning rate's factor at `step` of `steps`; `warmup` is a share of the steps."""
-    rising = max(1, round(warmup * steps))
-    if step < rising:
-        return (step + 1) / rising
-    progress = min(1.0, (step - rising) / max(1, steps - rising))
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class VolumeLM(LightningModule):
@@ -189,7 +164,8 @@ class VolumeLM(LightningModule):
             parameter.requires_grad_(train == "full" or (train == "lora" and "lora_" in key))
         for table in self.language.embedding_tables(self.language_config.embeddings):
             table.requires_grad_(True)
-        if (source := self.released or self.language_config.source) and train != "full":
+        source = self.released or self.language_config.source
+        if source and train != "full":  # this stage's, not the config's
             self.sources["language"] = source
 
     def train(self, mode: bool = True) -> "VolumeLM":
@@ -281,21 +257,12 @@ class VolumeLM(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW over what trains; norms and biases do not decay."""
         config = self.optimizer_config
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                key = (name.startswith("language."), parameter.ndim >= 2)
-                groups.setdefault(key, []).append(parameter)
-        if not groups:
+        named = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
+        if not named:
             raise TomovoxError(
                 f"nothing trains in stage {self.stage}: check frozen, language.train and stage"
             )
-        scale, decay = (1.0, config.language_scale), (0.0, config.weight_decay)
-        rows = [
-            {"params": parameters, "lr": config.lr * scale[own], "weight_decay": decay[decays]}
-            for (own, decays), parameters in sorted(groups.items())
-        ]
-        optimizer = torch.optim.AdamW(rows, betas=config.betas)
+        optimizer = adamw(named, config)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_with_warmup(step, steps, config.warmup, config.floor)

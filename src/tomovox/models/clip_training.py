@@ -14,8 +14,8 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from tomovox.models.base import cosine_with_warmup
 from tomovox.models.contrastive import DualEncoder, contrastive_loss
+from tomovox.models.optimising import cosine_with_warmup
 from tomovox.models.weights import save_tensors
 from tomovox.schema import Studies, TomovoxError, Vocabulary
 

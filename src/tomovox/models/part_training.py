@@ -10,7 +10,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from tomovox.models.base import cosine_with_warmup
+from tomovox.models.optimising import cosine_with_warmup
 from tomovox.models.weights import save_tensors, untied_state
 from tomovox.schema import Studies, TomovoxError
 

@@ -17,8 +17,8 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from tomovox.models.base import cosine_with_warmup
 from tomovox.models.blocks import AttentionPool, Block, sinusoid
+from tomovox.models.optimising import cosine_with_warmup
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3D, ViT3DConfig
 from tomovox.schema import IGNORE, TomovoxError
