@@ -31,6 +31,13 @@ def test_a_phantom_says_how_to_prepare_it(tmp_path, capsys):
     assert f"tomovox data prepare {raw} DIR --shape 8,16,16" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--refseg", "--organ-masks", "--native"])
+def test_options_that_the_layout_has_not_are_refused(tmp_path, capsys, option):
+    assert main(["data", "phantom", str(tmp_path / "raw"), "--layout", "ct_rate", option]) == 2
+    assert option[2:].replace("-", "_") in capsys.readouterr().err
+    assert not (tmp_path / "raw").exists()
+
+
 def test_prepare_counts_volumes_and_questions(raw, tmp_path, capsys):
     assert prepare(raw, tmp_path / "out") == 0
     told = capsys.readouterr().out

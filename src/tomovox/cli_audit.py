@@ -23,7 +23,8 @@ examples:
   tomovox data audit M3D-Data
   tomovox data audit M3D-Data --output audits/m3d --workers 8 --fail-on-leak
 
-Compares train, val and test of M3D-Cap and, where there, M3D-VQA, M3D-Seg and M3D-RefSeg:
+Compares train, val and test of M3D-Cap and, where there, M3D-VQA, M3D-Seg and M3D-RefSeg, or train
+and test of a prepared CT-RATE:
   case              the same case in two splits
   report_identical  the same words in the reports of two cases
   report_near       word pairs shared by at least 0.80 of all (Jaccard): one word changed in a

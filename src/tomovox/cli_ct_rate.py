@@ -5,6 +5,7 @@ Handlers import late, so that --help is quick.
 
 import argparse
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from tomovox.cli_terminal import progress
@@ -57,8 +58,13 @@ def prepare_downloaded(
 
 def write_downloaded(options: argparse.Namespace) -> int:
     """Write a synthetic CT-RATE as the options of `data phantom` say; return the exit code."""
+    from tomovox.data.experiment_data import PhantomData
     from tomovox.data.phantom_ct_rate import write_ct_rate_phantom
 
+    if options.native:
+        raise TomovoxError("--native: give --depth native to tomovox data prepare instead")
+    names = (field.name for field in fields(PhantomData))
+    PhantomData(**{name: getattr(options, name) for name in names}).arguments()  # refuses the rest
     with progress("phantom") as tell:
         write_ct_rate_phantom(
             options.folder,

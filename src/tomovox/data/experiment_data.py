@@ -40,12 +40,11 @@ class PhantomData:
         default = {field.name: field.default for field in fields(self)}
         given = {k: v for k, v in asdict(self).items() if k not in LATER or v != default[k]}
         if self.layout not in (M3D, CT_RATE):
-            raise TomovoxError(f"data.phantom.layout is {self.layout!r}; give {M3D} or {CT_RATE}")
+            raise TomovoxError(f"phantom layout is {self.layout!r}; give {M3D} or {CT_RATE}")
         foreign = OF_M3D if self.layout == CT_RATE else ()
         if told := [name for name in foreign if getattr(self, name) != default[name]]:
             raise TomovoxError(
-                f"data.phantom.{told[0]}: a phantom of layout {CT_RATE} has no such option; leave "
-                f"it out"
+                f"phantom {told[0]}: one of layout {CT_RATE} has no such option; leave it out"
             )
         return {name: value for name, value in given.items() if name not in foreign}
 
