@@ -3,7 +3,8 @@
 from fuzz_data import DATA
 from fuzz_images import IMAGES
 from fuzz_kept import KEPT
+from fuzz_labels import LABELS
 from fuzz_runs import RUNS
 from fuzz_weights import WEIGHTS
 
-TARGETS = (*DATA, *IMAGES, *RUNS, *WEIGHTS, *KEPT)
+TARGETS = (*DATA, *IMAGES, *RUNS, *WEIGHTS, *KEPT, *LABELS)

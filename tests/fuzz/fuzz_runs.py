@@ -35,14 +35,12 @@ from tomovox.attention_cell import FILLING, HIDING_VERSION, Looking, hide_slices
 from tomovox.configuration import read_yaml
 from tomovox.experiment import read_experiment
 from tomovox.judge.clean_split import read_clean
-from tomovox.judge.clinical import CLINICAL_FILE, Labelled, LabelledAnswer
 from tomovox.judge.compute import SIZE, TIMING, TRAINING, compute_of
 from tomovox.judge.llm_verdicts import Verdict, verdict_key
 from tomovox.judge.outcome import EXTRAS, Extras, Outcome
 from tomovox.judge.published import published_file, read_published
 from tomovox.judge.score import RESULTS, SAMPLES, read_results, results_json, score, score_run
 from tomovox.left_out import LEFT_OUT, count_left_out
-from tomovox.metrics.label_files import read_label_files
 from tomovox.metrics.masks import read_mask_file
 from tomovox.metrics.retrieval import encode_embedding
 from tomovox.report_content import data_root, scores_in
@@ -218,14 +216,6 @@ def _masks() -> Bytes:
     return damaged_zip(arrays, {name: npy_bytes(array) for name, array in MASKS.items()})
 
 
-LABELS = "labels.csv"
-LABEL_ROWS = [["id", "Emphysema", "Atelectasis"], ["report/test/0", "1", "0"], ["b", "0", "1"]]
-LABELLED = Labelled(
-    *(("Emphysema",), "rule-1", "rule", "labels.csv"),
-    {"report/test/0": LabelledAnswer("0f", ("Emphysema",), (), {"green": 0.5})},
-    {"green": "model:a"},
-    {"labels": "no labeller"},
-)
 RECIPE = Path(__file__).parents[2] / "baselines" / "med2e3" / "tiny.yaml"
 SCORED = score([ANSWERS[0]])
 MADE_OF = f"{HIDING_VERSION} input {FILLING['input']} {sha256(json_lines(ROWS)).hexdigest()}"
@@ -262,18 +252,6 @@ RUNS = [
         RUN / VERDICTS,
         damaged_lines([asdict(VERDICT)] * 2),
         lambda f: score_run(f / RUN),
-    ),
-    _run(
-        "labels of reports",
-        RUN / CLINICAL_FILE,
-        damaged_json(asdict(LABELLED)),
-        lambda f: score_run(f / RUN),
-    ),
-    _run(
-        "table of labels",
-        LABELS,
-        damaged_csv(LABEL_ROWS),
-        lambda f: read_label_files([f / LABELS]),
     ),
     _run(
         "scores.jsonl", RUN / SAMPLES, damaged_lines(SCORED.samples), lambda f: scores_in(f / RUN)

@@ -179,7 +179,9 @@ def test_the_trivial_value_is_that_of_answers_without_content(metric, tmp_path):
 def test_a_pool_of_rows_is_the_pool_of_each(metric, tmp_path):
     counts = [metric.contributions(rows(metric.tasks[0], tmp_path)) for rows in (exchanged, silent)]
     rows = np.array([np.sum(each, axis=0) for each in counts], float)
-    assert metric.pool_rows(rows) == pytest.approx([float(metric.pool(row)) for row in rows])
+    assert metric.pool_rows(rows) == pytest.approx(
+        [float(metric.pool(row)) for row in rows.tolist()]
+    )
 
 
 def test_a_closed_reference_without_letter_names_the_record():
