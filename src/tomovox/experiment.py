@@ -145,12 +145,9 @@ class ExperimentRun:
         self.folder = (output or Path("runs") / path.stem).resolve()
         given = self.experiment
         split = "" if given.clean_split is None else str(path.parent / given.clean_split)
-        self.extras = Extras(
-            split, given.reported, reference=given.reference, correction=given.correction
-        )
+        self.extras = Extras(split, given.reported, {}, given.reference, given.correction)
         self.extras.split()  # refused now, not after the training
-        self.clinical = given.clinical.beside(path.parent)
-        self.clinical.check()
+        self.clinical = given.clinical.checked(path.parent)
         shared = self.folder / "shared"
         self.plan = StagePlan(shared, given.data, given.shared, given.seeds[0], given.threads)
 
@@ -259,8 +256,8 @@ class ExperimentRun:
 
     def table(self, cells: Sequence[Cell]) -> pd.DataFrame:
         """Score and compare every cell and control, write the tables, print and log to MLflow."""
-        notes, root = self.notes(cells), self.plan.data_root(1)
-        label_runs(self.folders(cells).values(), self.clinical, root)
+        notes = self.notes(cells)
+        label_runs(self.folders(cells).values(), self.clinical, self.plan.data_root(1))
         outcome = Outcome.of_folders(self.folders(cells), extras=self.extras, again=True)
         self.extras.keep(self.folder)
         write_atomically(self.folder / NOTES, "".join(f"{note}\n" for note in notes))

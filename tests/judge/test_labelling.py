@@ -89,10 +89,10 @@ def test_what_cannot_be_is_refused_at_once(how, fault):
         how.check()
 
 
-def test_a_table_stands_beside_the_file_that_names_it(tmp_path):
-    assert Labelling("a.csv").beside(tmp_path).labels == str(tmp_path / "a.csv")
-    assert Labelling("references").beside(tmp_path).labels == "references"
-    assert Labelling().beside(tmp_path).labels is None
+def test_a_table_stands_beside_the_file_that_names_it(tmp_path, table):
+    assert Labelling("truth.csv").checked(tmp_path).labels == str(table)
+    assert Labelling("references").checked(tmp_path).labels == "references"
+    assert Labelling().checked(tmp_path).labels is None
 
 
 def test_a_labeller_that_cannot_run_is_said_and_nothing_made_up():

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from tomovox.data.ct_rate import ABNORMALITIES
+from tomovox.data.phantom_chest_text import DENIED, SEEN
 from tomovox.metrics.rule_labeller import RuleLabeller, Status, findings
 from tomovox.metrics.rule_terms import TERMS
 
@@ -121,8 +123,18 @@ def test_only_what_is_sure_is_a_label():
     assert RuleLabeller()([text, ""]) == [frozenset({EMPHYSEMA}), frozenset()]
 
 
-def test_the_labels_are_the_18_of_ct_rate():
-    assert len(RuleLabeller.labels) == 18 and RuleLabeller.labels[0] == "Medical material"
+def test_the_labels_are_the_18_of_ct_rate_in_their_order():
+    assert RuleLabeller.labels == ABNORMALITIES
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, ts in SEEN.items() for t in ts])
+def test_what_a_synthetic_report_tells_is_found(name, text):
+    assert RuleLabeller()([text.format(side="left")]) == [{name}]
+
+
+@pytest.mark.parametrize("text", [text for texts in DENIED.values() for text in texts])
+def test_what_a_synthetic_report_denies_is_not_found(text):
+    assert RuleLabeller()([text]) == [frozenset()]
 
 
 def test_it_never_calls_itself_by_the_name_of_another():

@@ -47,10 +47,12 @@ class Labelling:
     labeller: str = "rule"
     scorers: list[str] = field(default_factory=list)
 
-    def beside(self, folder: Path) -> Labelling:
-        """Return the same with a table that is named relative to a folder."""
+    def checked(self, folder: Path) -> Labelling:
+        """Return the same with a table that is named relative to a folder; raises as `check`."""
         is_table = self.labels not in (None, REFERENCES)
-        return replace(self, labels=str(folder / str(self.labels))) if is_table else self
+        found = replace(self, labels=str(folder / str(self.labels))) if is_table else self
+        found.check()
+        return found
 
     def check(self) -> None:
         """Raise TomovoxError for a labeller, scorer or table that there is not."""

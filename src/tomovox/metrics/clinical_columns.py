@@ -15,7 +15,7 @@ from tomovox.metrics.metric import Metric, Rows
 from tomovox.metrics.resources import Unavailable
 from tomovox.schema import Task
 
-CLINICAL = tuple(task for task in Task if task.endswith("report"))
+CLINICAL = (Task.REPORT, Task.CASE_REPORT)
 """The tasks whose answers are reports."""
 
 Findings = Mapping[str, tuple[Collection[str], Collection[str]]]
