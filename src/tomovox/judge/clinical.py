@@ -88,10 +88,8 @@ class Labelled:
         base = self if self.labels else replace(earlier, scorers={}, unavailable={})
         old, new = earlier.unavailable, self.unavailable
         made_again = {*self.scorers, *([LABELS] if self.labels else [])}
-        answers = {
-            record: replace(mine, values={**earlier.answers[record].values, **own.values})
-            for (record, mine), own in zip(base.answers.items(), self.answers.values(), strict=True)
-        }
+        values = {r: {**earlier.answers[r].values, **m.values} for r, m in self.answers.items()}
+        answers = {r: replace(mine, values=values[r]) for r, mine in base.answers.items()}
         return replace(
             base,
             answers=answers,
