@@ -88,7 +88,8 @@ def convert_tensors_alone(trainer: Trainer) -> None:
 
 def _vocabulary_of(data: LightningDataModule) -> Vocabulary | None:
     """Return the vocabulary of data that hold texts; slices alone have none."""
-    return data.vocabulary() if isinstance(data, M3DDataModule | ReportPairs) else None
+    tell = getattr(data, "vocabulary", None)
+    return tell() if tell else None
 
 
 def cli_arguments(data_by_class: bool = False) -> Config:

@@ -118,6 +118,25 @@ def test_positions_fit_another_size_than_the_trained_one(config):
     assert read(config.build(), slices(24))[1].shape == (3, 36, 32)
 
 
+def test_slices_are_read_at_another_size_when_asked(config):
+    encoder = config.build().eval()
+    with torch.no_grad():
+        cls, tokens = encoder(slices(8), side=8)
+        larger = SliceEncoderConfig(kind=config.kind, name=config.name, image=8).build().eval()
+        assert torch.equal(cls, larger(slices(8))[0])
+    assert tokens.shape == (3, 4, 32)
+
+
+def test_the_small_network_fits_its_positions_to_another_size():
+    encoder = SliceEncoderConfig(image=16, patch=4, width=32).build()
+    torch.nn.init.constant_(encoder.body.position, 0.5)
+    cls, _ = read(encoder, slices(8))
+    own, fewer = encoder(slices(8), side=16), encoder(slices(8), side=8)
+    assert torch.equal(cls, own[0]) and fewer[1].shape == (3, 4, 32)
+    plain = encoder.body.norm(encoder.body.stack(slices(8)).flatten(2).transpose(1, 2) + 0.5)
+    torch.testing.assert_close(fewer[1], plain)
+
+
 def test_an_image_that_patches_do_not_fill_is_refused(config):
     with pytest.raises(TomovoxError, match=r"image is 18, no multiple of the 4"):
         SliceEncoderConfig(kind=config.kind, name=config.name, image=18).build()
