@@ -63,7 +63,7 @@ TRAINS: dict[str, dict[str, int]] = {
     "ms_vlm/published_align": SEQUENCE,
     "ms_vlm/suite": {
         # In place of 512 positions: places, 8 slots, and 5, 6 and 4 names told of a series.
-        "zformer": SEQUENCE["zformer"] + (65 + 8 + 5 + 6 + 4 - 512) * 768,
+        "zformer": ZFORMER + (65 + 8 + 5 + 6 + 4 - 512) * 768,
         "resampler": SEQUENCE["resampler"],
         "projector": mlp(768, 3072),
         "language lora": 32 * 64 * (3072 + 3 * 3072 + 3072 + 3072),

@@ -14,7 +14,7 @@ from typing import Any
 from tomovox.configuration import Config, merged
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.experiment_data import DataSource
-from tomovox.data.layout import CT_RATE, M3D
+from tomovox.data.root_layout import CT_RATE, M3D
 from tomovox.data.phantom import write_phantom
 from tomovox.data.phantom_ct_rate import write_prepared_ct_rate
 from tomovox.data.prompts import Template

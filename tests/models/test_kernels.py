@@ -3,7 +3,7 @@
 import pytest
 
 from tomovox.models.kernels import sharpness
-from tomovox.models.series import id_of
+from tomovox.models.slice_sequence import id_of
 
 
 @pytest.mark.parametrize("name", ["B30f", "Br40d", "I31f\\3", "FC13", "STANDARD", "soft", "B"])

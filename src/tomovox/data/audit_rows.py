@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from tomovox.data.check_seg import SEG, seg_codes, seg_entries
 from tomovox.data.ct_rate_rows import compared
 from tomovox.data.faults import DataFault, Faults
-from tomovox.data.layout import CT_RATE, layout_of
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.records import (
     CAP_SPLITS,
     PARENTS,

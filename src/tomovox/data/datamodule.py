@@ -22,7 +22,7 @@ from tomovox.data.dataset import (
     collate_studies,
     move_batch,
 )
-from tomovox.data.layout import has_split
+from tomovox.data.root_layout import has_split
 from tomovox.data.permuted import in_every_order
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from tomovox.data.layout import CT_RATE, M3D
+from tomovox.data.root_layout import CT_RATE, M3D
 from tomovox.schema import TomovoxError
 
 LATER = ("native", "visible_in", "layout")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tomovox.data.ct_rate_records import read_ct_rate
 from tomovox.data.faults import DataFault, Faults
-from tomovox.data.layout import CT_RATE, layout_of
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.mask_boxes import Progress
 from tomovox.data.published_files import (
     check_width,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tomovox.data.evidence import PHASES, PLANES
 from tomovox.data.phantom_body import Series
 from tomovox.models import series
-from tomovox.models.series import NAMES, id_of, ids_of, kept_slices, sequences, told_of
+from tomovox.models.slice_sequence import NAMES, id_of, ids_of, kept_slices, sequences, told_of
 from tomovox.schema import Studies, TomovoxError
 
 DEPTHS = st.lists(st.integers(1, 300), min_size=1, max_size=7)

@@ -2,7 +2,7 @@
 
 from ct_rate_tree import CtRate
 
-from tomovox.data.layout import CT_RATE, M3D, has_split, layout_of
+from tomovox.data.root_layout import CT_RATE, M3D, has_split, layout_of
 
 
 def test_reports_make_a_ct_rate_and_anything_else_is_m3d(tmp_path):
