@@ -48,18 +48,16 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def measured(texts: Path, labels: Path) -> dict[str, object]:
     """Return what the labeller finds in the reports of one table, against the labels of another."""
-    reports = {
-        " ".join(row[c] for c in TEXTS if row.get(c) and row[c] != EMPTY): other
-        for row, other in zip(rows_of(texts), rows_of(labels), strict=True)
-    }
+    told, truth = rows_of(texts), rows_of(labels)
+    reports = [" ".join(row[c] for c in TEXTS if row.get(c) and row[c] != EMPTY) for row in told]
     names = RuleLabeller.labels
     began = time.process_time()
-    said = RuleLabeller()(list(reports))
+    said = RuleLabeller()(reports)
     seconds = time.process_time() - began
-    wanted = [{n for n in names if float(row[n]) == 1} for row in reports.values()]
+    wanted = [{n for n in names if float(row[n]) == 1} for row in truth]
     counts = [label_counts(*pair, names) for pair in zip(said, wanted, strict=True)]
     total, sums = np.sum(counts, axis=0), np.sum([summed(each) for each in counts], axis=0)
-    told = by_label(total)
+    agreed = by_label(total)
     return {
         "reports": len(reports),
         "f1_macro": _round(f1_macro(total)),
@@ -71,7 +69,7 @@ def measured(texts: Path, labels: Path) -> dict[str, object]:
         "findings": {
             name: {
                 "reports": int(total[place] + total[place + 2 * len(names)]),
-                **{kind: _round(getattr(told, kind)[place]) for kind in told._fields},
+                **{kind: _round(getattr(agreed, kind)[place]) for kind in agreed._fields},
             }
             for place, name in enumerate(names)
         },
