@@ -52,6 +52,7 @@ KNOW_EVERYTHING = {
         "cell",
         "stages",
         "stage_fit",
+        "stage_kinds",
         "stage_plan",
         "unlabelled_stages",
         "configuration",
