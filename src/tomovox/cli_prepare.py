@@ -113,8 +113,8 @@ def _add_raw(kinds: Verbs, verb: str, what: str) -> None:
 
 def _prepare(options: argparse.Namespace) -> int:
     from tomovox.data.images import SHAPE, parse_window
-    from tomovox.data.root_layout import CT_RATE, layout_of
     from tomovox.data.prepare import TABLE, Settings, prepare
+    from tomovox.data.root_layout import CT_RATE, layout_of
 
     window = parse_window(options.window) if options.window is not None else None
     if layout_of(options.source) == CT_RATE:

@@ -14,11 +14,11 @@ from typing import Any
 from tomovox.configuration import Config, merged
 from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.experiment_data import DataSource
-from tomovox.data.root_layout import CT_RATE, M3D
 from tomovox.data.phantom import write_phantom
 from tomovox.data.phantom_ct_rate import write_prepared_ct_rate
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
+from tomovox.data.root_layout import CT_RATE, M3D
 from tomovox.data.sample import write_sample
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
 from tomovox.models.weights import WEIGHTS_FILE

@@ -13,9 +13,9 @@ from tomovox.configuration import Config, instantiate, merged
 from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, REPORTS
 from tomovox.data.ct_rate_records import abnormalities
 from tomovox.data.dataset import group_by_study
-from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.mask_supervision import MaskDataset, MaskItem
 from tomovox.data.records import read_records
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.sampling import StudySampler
 from tomovox.data.supervision import (
     FindingMasks,

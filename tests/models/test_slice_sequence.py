@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tomovox.data.evidence import PHASES, PLANES
 from tomovox.data.phantom_body import Series
-from tomovox.models import series
+from tomovox.models import slice_sequence
 from tomovox.models.slice_sequence import NAMES, id_of, ids_of, kept_slices, sequences, told_of
 from tomovox.schema import Studies, TomovoxError
 
@@ -85,7 +85,7 @@ def test_names_become_ids_of_every_slice_of_their_series():
 
 
 def test_processes_that_train_together_are_told_of_every_kind(monkeypatch):
-    monkeypatch.setattr(series, "together", lambda: True)
+    monkeypatch.setattr(slice_sequence, "together", lambda: True)
     studies = studies_of([2])
     told = told_of(studies, kept_slices(studies, 512, None), 8)
     assert {kind: told[kind].tolist() for kind in NAMES} == {kind: [[0, 0]] for kind in NAMES}

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from test_slice_layout import BOTH, made, seen_of
 from tiny_models import zformer
 
-from tomovox.models.slice_sequence import NAMES
 from tomovox.models.slice_layout import Packed, Padded
+from tomovox.models.slice_sequence import NAMES
 from tomovox.models.zformer import ZFormer, ZFormerConfig
 from tomovox.schema import TomovoxError
 

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from tomovox.data.check_seg import SEG, seg_codes, seg_entries
 from tomovox.data.ct_rate_rows import compared
 from tomovox.data.faults import DataFault, Faults
-from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.records import (
     CAP_SPLITS,
     PARENTS,
@@ -21,6 +20,7 @@ from tomovox.data.records import (
     read_vqa,
 )
 from tomovox.data.refseg_records import FILES, REFSEG, read_refseg
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.seg_records import BENCH, FORMS, POSITIONING_CODES, SEGMENTATION_CODES, TERMS
 from tomovox.schema import Record, Task
 

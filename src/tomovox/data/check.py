@@ -20,7 +20,6 @@ from tomovox.data.check_seg import SEG, check_terms, seg_codes, seg_entries
 from tomovox.data.ct_rate import DATA_SET
 from tomovox.data.ct_rate_rows import check_tables, splits_of
 from tomovox.data.faults import DataFault, Faults
-from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.records import (
     CAP_FILE,
     CAP_SPLITS,
@@ -31,6 +30,7 @@ from tomovox.data.records import (
     read_records,
 )
 from tomovox.data.refseg_records import FILES, REFSEG, read_refseg
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.seg_records import TERMS
 from tomovox.data.volumes import read_volume
 from tomovox.schema import Record, Task, TomovoxError

@@ -22,11 +22,11 @@ from tomovox.data.dataset import (
     collate_studies,
     move_batch,
 )
-from tomovox.data.root_layout import has_split
 from tomovox.data.permuted import in_every_order
 from tomovox.data.prompts import Template
 from tomovox.data.question_templates import read_templates
 from tomovox.data.records import read_records
+from tomovox.data.root_layout import has_split
 from tomovox.data.sampling import StudySampler
 from tomovox.data.series import SeriesFacts, series_facts, with_case_series, with_own_series
 from tomovox.data.tokenizer import build_word_tokenizer

@@ -12,7 +12,6 @@ from typing import Any
 
 from tomovox.data.ct_rate_records import read_ct_rate
 from tomovox.data.faults import DataFault, Faults
-from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.mask_boxes import Progress
 from tomovox.data.published_files import (
     check_width,
@@ -23,6 +22,7 @@ from tomovox.data.published_files import (
     records_of_rows,
 )
 from tomovox.data.question_templates import QuestionTemplates, chosen
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.seg_records import read_seg
 from tomovox.data.volumes import resolve_inside
 from tomovox.schema import LETTERS, QUESTION_TYPES, Record, Task, TomovoxError

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tomovox.data.ct_rate_records import kernels
 from tomovox.data.evidence import plane_and_phase
-from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.data.published_files import csv_rows
 from tomovox.data.published_tables import SERIES_COLUMNS
 from tomovox.data.records import CAP_FILE, case_of, listed_series
+from tomovox.data.root_layout import CT_RATE, layout_of
 from tomovox.schema import Record, Task
 
 SERIES_FILE = "series.csv"

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from tomovox.models.part_training import PartTraining
 from tomovox.models.percepts import PerceptsConfig, perceived
-from tomovox.models.slice_sequence import joined, kept_slices, slice_vectors, tell
 from tomovox.models.slice_layout import layout_of
+from tomovox.models.slice_sequence import joined, kept_slices, slice_vectors, tell
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import Percept, Studies, TomovoxError

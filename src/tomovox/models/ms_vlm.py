@@ -12,8 +12,8 @@ from torch import Tensor
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import mlp
 from tomovox.models.resampler import Resampler
-from tomovox.models.slice_sequence import kept_slices, slice_vectors, tell
 from tomovox.models.slice_layout import layout_of
+from tomovox.models.slice_sequence import kept_slices, slice_vectors, tell
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import Percept, Questions, Studies, VisualTokens

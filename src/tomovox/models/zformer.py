@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from tomovox.models.blocks import Block, Relate, sinusoid
 from tomovox.models.released import load_weights
-from tomovox.models.slice_sequence import NAMES, ids_of
 from tomovox.models.slice_layout import Packed, Padded, Windowed
+from tomovox.models.slice_sequence import NAMES, ids_of
 from tomovox.schema import TomovoxError
 
 
@@ -85,7 +85,7 @@ class ZFormer(nn.Module):
         """Return each slice in the light of the others of its study, laid out as `layout` says.
 
         `features` are those of MS-VLM's percept: "cls" (u l d), the slices' vectors, and what
-        `told_of` (slice_sequence.py) tells of their places and series. `layout.unlay` gives (u l z) again.
+        `slice_sequence.told_of` tells of places and series. `layout.unlay` gives (u l z) again.
         """
         x = self.embed(features, layout)
         for seed, block in enumerate(self.blocks):
