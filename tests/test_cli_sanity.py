@@ -78,7 +78,10 @@ def test_the_board_is_written_where_it_is_asked_for(experiment, tmp_path):
 
 @pytest.mark.parametrize(
     ("place", "said"),
-    [("runs/one/m3d_clip-s0", "no answers to report or vqa_open"), ("runs", "no predictions")],
+    [
+        ("runs/one/m3d_clip-s0", "no answers to report or case_report or vqa_open"),
+        ("runs", "no predictions"),
+    ],
 )
 def test_runs_without_texts_are_refused_in_one_line(experiment, capsys, place, said):
     (experiment / "majority-s0" / PREDICTIONS).unlink()

@@ -83,7 +83,7 @@ def test_a_row_of_a_free_name_needs_its_system():
 
 
 def test_a_system_that_is_not_known_is_refused():
-    with pytest.raises(TomovoxError, match="row phi3: system 'm3d' is not known; known: m3d_clip"):
+    with pytest.raises(TomovoxError, match="row phi3: system 'm3d' is not known; known: btb3d"):
         found([METEOR], "phi3", systems={"phi3": "m3d"})
 
 

@@ -146,7 +146,7 @@ def test_a_row_without_the_task_is_not_available():
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        ({}, "no answers to report or vqa_open"),
+        ({}, "no answers to report or case_report or vqa_open"),
         ({REFERENCE: REPORTS}, r"run \(reference\): the name is that of a made-up row"),
         (
             {"a": REPORTS, "b": [replace(REPORTS[0], reference="other")]},
