@@ -286,7 +286,7 @@ def test_progress_counts_the_cases(tmp_path: Path):
         ({"cases": 0}, "cases=0"),
         ({"seed": -1}, "seed=-1"),
         ({"shape": (32, 8, 64)}, "shape="),
-        ({"difficulty": "odd"}, "difficulty='odd': give one of easy, base, hard"),
+        ({"difficulty": "odd"}, "difficulty='odd': give one of plain, easy, base, hard"),
         ({"test_cases": 3, "val_cases": 1}, "test_cases=3, val_cases=1"),
         ({"series": 13}, "series=13: give 1 to 12"),
         ({"organ_shift": 0.5}, "organ_shift=0.5: give 0 to 0.3"),
