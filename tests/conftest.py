@@ -9,10 +9,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Callable
 
 import pytest
 from jaxtyping import install_import_hook
+
+# What is started in the background of a shell ignores ctrl-C, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything of tomovox is imported: annotated shapes become assertions. The rooms that are not
 # named here annotate no shapes.
