@@ -37,9 +37,9 @@ class StudyItem:
     `told` says what a model may know of each series; where it is empty, nothing.
     """
 
-    voxels: list[Float[Tensor, "1 D H W"]]
+    voxels: list[Float[Tensor, "1 _D _H _W"]]
     records: list[Record]
-    masks: dict[int, Bool[Tensor, "1 D H W"]] = field(default_factory=dict)
+    masks: dict[int, Bool[Tensor, "1 _D _H _W"]] = field(default_factory=dict)
     told: tuple[SeriesFacts, ...] = ()
 
 
