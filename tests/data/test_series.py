@@ -106,6 +106,13 @@ def test_both_ways_ask_the_same_records(m3d):
     assert own == case
 
 
+def test_the_series_of_a_case_may_differ_in_length(tmp_path):
+    write_phantom(tmp_path / "data", 4, 0, (8, 16, 16), test_cases=2, series=3, native=True)
+    data = module(tmp_path / "data", series="case", tasks=["vqa_closed"])
+    shown = [[v.shape[1] for v in b.studies.voxels] for b in data.predict_dataloader()]
+    assert {len(depths) for depths in shown} == {3} and any(len(set(d)) > 1 for d in shown)
+
+
 # ---- what is told ----------------------------------------------------------------------------
 
 
