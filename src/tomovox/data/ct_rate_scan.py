@@ -111,10 +111,8 @@ def prepare_scan(path: Path, scanned: Scanned, settings: ScanSettings) -> Prepar
     image, shape, code = open_nifti(path)
     turn, axes = _turned(image.affine, str(path))
     slope, intercept, hu, air = _hounsfield(path, image, scanned)
-    down, across = (scanned.spacing_mm[1], scanned.spacing_mm[2])
     n, height, width = shape[2], *(shape[:2] if turn.from_i_to_h else shape[1::-1])
-    spacing = (scanned.spacing_mm[0], down, across)
-    grid = _grid((n, height, width), spacing, settings.spacing_mm)
+    grid = _grid((n, height, width), scanned.spacing_mm, settings.spacing_mm)
     depth = grid[0] if settings.depth == "native" else settings.shape[0]
     kept = (depth, *settings.shape[1:])
     if math.prod(kept) > MOST_VOXELS:

@@ -11,7 +11,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -62,13 +62,13 @@ class Job:
     scanned: Scanned
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class CtRateOutcome:
     """What became of volumes and questions; `absent` volumes were never downloaded."""
 
     volumes: Outcome
     absent: int
-    questions: Counter[str] = field(default_factory=Counter)
+    questions: Counter[str]
 
 
 def prepare_ct_rate(
@@ -104,17 +104,16 @@ def prepare_ct_rate(
             f"{tree.volumes('valid')}/valid_1/valid_1_a/valid_1_a_1.nii.gz; download some"
         )
     keep_settings(source, target, settings)
-    outcome = CtRateOutcome(_volumes(jobs, target, settings, faults, workers, progress), 0)
+    prepared, skipped = _volumes(jobs, target, settings, faults, workers, progress)
     absent = [name.file for part in found.values() for name in part.absent]
-    outcome.absent = len(absent)
     write_inside(target, ABSENT, "".join(f"{name}\n" for name in ("volume", *absent)))
+    questions: Counter[str] = Counter()
     for part in found.values():
         part.write_tables(target)
-        outcome.questions += write_questions(tree, part.split, part.kept, target, faults)
+        questions += write_questions(tree, part.split, part.kept, target, faults)
     write_tables(target, finished_rows(target, COLUMNS), faults.found, COLUMNS)
-    refused = tuple(faults.found)
-    outcome.volumes = Outcome(outcome.volumes.prepared, outcome.volumes.skipped, refused)
-    return outcome
+    volumes = Outcome(prepared, skipped, tuple(faults.found))
+    return CtRateOutcome(volumes, len(absent), questions)
 
 
 class _Split:
@@ -176,8 +175,11 @@ def _volumes(
     faults: Faults,
     workers: int,
     progress: Callable[[int, int], None] | None,
-) -> Outcome:
-    """Write the volumes that are not there yet, each with its line of prepared.tsv."""
+) -> tuple[int, int]:
+    """Write the volumes that are not there yet, each with its line of prepared.tsv.
+
+    Returns how many were prepared now, and how many were there already.
+    """
     rows = finished_rows(target, COLUMNS)
     if not rows:
         write_tables(target, rows, (), COLUMNS)
@@ -193,7 +195,7 @@ def _volumes(
             progress(done, len(pending))
     there = finished_rows(target, COLUMNS)
     prepared = sum(job.output in there for job in pending)
-    return Outcome(prepared, len(jobs) - len(pending), ())
+    return prepared, len(jobs) - len(pending)
 
 
 def _prepare_one(job: Job, target: Path, settings: ScanSettings) -> str | DataFault:
