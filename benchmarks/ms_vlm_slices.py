@@ -151,7 +151,7 @@ def by_slices(slices: Sequence[int], repeats: int) -> list[dict[str, Any]]:
 
 
 def by_share(shares: Sequence[float], repeats: int) -> list[dict[str, Any]]:
-    """Return what eight studies cost padded and packed, by the share that is no padding."""
+    """Return what some studies cost padded and packed, by the share that is no padding."""
     rows = []
     ways = [f"{attention} {layout}" for attention in ("dense", "windowed") for layout in LAYOUTS]
     for share in shares:

@@ -143,7 +143,7 @@ def prepare_scan(path: Path, scanned: Scanned, settings: ScanSettings) -> Prepar
         (to_h, from_h), (to_w, from_w) = middle[1], middle[2]
         part = mixed[from_h, from_w]
         out[to_h, to_w] = np.rint(part * 255) if settings.format == "uint8" else part
-    return PreparedScan(voxels, shape, spacing, code, axes, hu, air, grid)
+    return PreparedScan(voxels, shape, scanned.spacing_mm, code, axes, hu, air, grid)
 
 
 def places(
