@@ -1,7 +1,7 @@
 # Every target stands alone on a fresh clone: what it needs is set up first, once.
 #   make setup        .venv with Tomovox (editable), its tools and the small models, as constraints.txt
 #   make quickstart   the smallest whole comparison, ends with its table
-#   make test         all tests; ARGS="tests/data -k phantom" goes to pytest
+#   make test         all tests, a process per core up to four; ARGS="tests/data -k phantom" goes to pytest
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
@@ -14,7 +14,7 @@ quickstart: setup
 	$(BIN)/tomovox run experiments/quickstart.yaml
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
 
 # torch comes first and with its exact version: an open range may bring a CUDA build of several GB.
 # The model packages come without dependencies: theirs compile C++ and are not needed here.

@@ -18,6 +18,10 @@ from jaxtyping import install_import_hook
 # What is started in the background of a shell ignores ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Processes that test side by side would each start a thread per core.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Before anything of tomovox is imported: annotated shapes become assertions. The rooms that are not
 # named here annotate no shapes.
 ROOMS = ("schema", "data", "models", "metrics", "statistics", "judge", "analysis", "report")
