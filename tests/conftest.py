@@ -62,8 +62,10 @@ MISSING: dict[str, Callable[[], str]] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep what the suite rebuilds out of the user's own cache."""
-    os.environ.setdefault("TOMOVOX_CACHE", str(tmp_path_factory.mktemp("cache")))
+    """Keep what the suite rebuilds out of the user's own cache, once for all its processes."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    os.environ.setdefault("TOMOVOX_CACHE", str(folder))
 
 
 @pytest.fixture(autouse=True)
