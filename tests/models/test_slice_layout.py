@@ -77,9 +77,9 @@ def test_latents_read_the_same_of_padded_and_packed_slices():
 
 
 @pytest.mark.parametrize(
-    ("lengths", "kind"), [((6, 6), Padded), ((6, 5), Padded), ((6, 1), Packed), ((1,), Padded)]
+    ("lengths", "kind"), [((6, 6), Padded), ((12, 11), Padded), ((6, 5), Packed), ((1,), Padded)]
 )
-def test_studies_are_packed_where_much_would_be_padding(lengths, kind):
+def test_studies_are_packed_where_padding_would_cost(lengths, kind):
     layout = layout_of(seen_of(lengths))
     assert type(layout) is kind and layout.lengths == list(lengths)
 

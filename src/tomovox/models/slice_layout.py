@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-PACK_BELOW = 0.8
-"""Share of real slices in a padded batch below which packing is cheaper, by ms_vlm_slices.json."""
+PACK_BELOW = 0.95
+"""Share of real slices in a padded batch below which it is packed: at 0.9 this saves 6 % of the
+time, at 1 nothing (ms_vlm_slices.json)."""
 
 
 class Span(NamedTuple):
