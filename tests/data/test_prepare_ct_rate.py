@@ -1,12 +1,14 @@
 """Does preparing CT-RATE leave a tree that reads, and say of everything that is left out?"""
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from ct_rate_tree import SETTINGS, CtRate, hu
 
+from tomovox.data.ct_rate_records import kernels
 from tomovox.data.prepare_ct_rate import prepare_ct_rate
 from tomovox.data.records import read_records
 from tomovox.data.volumes import read_volume
@@ -117,6 +119,62 @@ def test_a_stopped_run_goes_on(source, target):
     outcome = prepare_ct_rate(source.root, target, SETTINGS)
     assert (outcome.volumes.prepared, outcome.volumes.skipped) == (1, 1)
     assert (target / "prepared.tsv").read_text() == first
+
+
+def test_what_is_prepared_stays_when_its_source_makes_room_for_more(source, target):
+    for name in ("valid_1_a_1", "train_1_a_1"):
+        path = source.volume(name, fixed=name.startswith("valid"))
+        source.ask(name, "short_answer", "Q?", "A.")
+        outcome = source.prepare(target)
+        for folder in (path, *path.parents[:3]):
+            folder.unlink() if folder.is_file() else folder.rmdir()
+    assert (outcome.volumes.prepared, outcome.volumes.skipped, outcome.absent) == (1, 1, 0)
+    assert source.prepare(target).volumes.skipped == 2
+    for split, volume in (("test", "valid_fixed/valid_1"), ("train", "train/train_1")):
+        for task in (Task.REPORT, Task.VQA_OPEN):
+            (record,) = read_records(target, task, split)
+            assert record.volumes[0].startswith(f"dataset/{volume}")
+            read_volume(target, record.volumes[0], record.id)
+
+
+def test_the_folder_of_another_preparation_is_left_as_it_is(source, target):
+    source.volume("valid_1_a_1")
+    target.mkdir()
+    (target / "prepare.json").write_text("{}")
+    (target / "prepared.tsv").write_text("source\toutput\na\tb\n")
+    with pytest.raises(TomovoxError, match="other settings"):
+        source.prepare(target)
+    assert (target / "prepared.tsv").read_text() == "source\toutput\na\tb\n"
+
+
+def test_rows_that_are_listed_as_faults_are_not_in_the_tables(source, target):
+    for name in ("valid_1_a_1", "valid_2_a_1"):
+        source.volume(name)
+    source.reports["valid"].append(source.reports["valid"][0])
+    source.metadata["valid"][1]["ZSpacing"] = "thick"
+    source.prepare(target)
+    assert "valid_1_a_1 stands there twice" in left_out(target)
+    assert "not the numbers of a scan" in left_out(target)
+    assert len(read_records(target, Task.REPORT, "test")) == 2
+    assert [Path(path).stem for path in kernels(target)] == ["valid_1_a_1"]
+
+
+def test_two_files_of_one_name_are_listed(source, target):
+    path = source.volume("valid_1_a_1")
+    copy = path.parent / "copy" / path.name
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    assert source.prepare(target).volumes.prepared == 1
+    assert f"{path}\thas the name of {copy}" in left_out(target)
+
+
+def test_a_split_without_volumes_needs_no_metadata(source, target):
+    source.volume("valid_1_a_1")
+    source.volume("train_1_a_1").unlink()
+    source.write()
+    (source.base / "metadata" / "train_metadata.csv").unlink()
+    outcome = prepare_ct_rate(source.root, target, SETTINGS)
+    assert (outcome.volumes.prepared, outcome.absent, outcome.volumes.refused) == (1, 1, ())
 
 
 def test_other_settings_are_refused(source, target):

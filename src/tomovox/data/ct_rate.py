@@ -53,6 +53,7 @@ ABNORMALITIES = (
 
 NAME = re.compile(r"(train|valid)_([0-9]{1,9})_([a-z]{1,4})_([0-9]{1,4})")
 SUFFIX = ".nii.gz"
+FILE_TYPE = re.compile(r"\.(nii\.gz|nii|npy|npz)$")
 EMPTY = re.compile(r"(?:not given\W*)?", re.IGNORECASE)
 """What stands in a cell of a report that says nothing."""
 
@@ -74,14 +75,13 @@ class Name:
 
 def name_of(text: str, place: str) -> Name:
     """Return the volume that a path or file name tells; DataFault for one that tells none."""
-    last = PurePosixPath(text.strip()).name
-    stem = re.sub(r"\.(nii\.gz|nii|npy|npz)$", "", last)
-    found = NAME.fullmatch(stem)
+    last = text.strip().rsplit("/", 1)[-1]
+    found = NAME.fullmatch(FILE_TYPE.sub("", last))
     if not found:
         what = f"{text[:80]!r} is no volume of {DATA_SET}"
         raise DataFault(place, what, "name it as valid_53_a_1.nii.gz")
     split, patient, scan, _ = found.groups()
-    return Name(split, f"{split}_{patient}", f"{split}_{patient}_{scan}", stem)
+    return Name(split, f"{split}_{patient}", f"{split}_{patient}_{scan}", found[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,10 @@ class Tree:
         there = (folder for folder in folders if (self.root / folder).is_dir())
         return next(there, folders[0])
 
-    def path(self, name: Name, suffix: str = ".npy") -> str:
-        """Return the path of a volume below the root."""
-        return str(self.volumes(name.split) / name.patient / name.scan / f"{name.volume}{suffix}")
+
+def path_of(name: Name, folder: PurePosixPath) -> str:
+    """Return the path of a prepared volume; `folder` is that of its split (`Tree.volumes`)."""
+    return f"{folder}/{name.patient}/{name.scan}/{name.volume}.npy"
 
 
 def tree_of(root: Path) -> Tree | None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tomovox.data.ct_rate import (
     DATA_SET,
+    LABELS,
+    METADATA,
     QUESTIONS,
     Name,
     Scan,
     Tree,
     name_of,
+    path_of,
     published_split,
     read_labels,
     read_scanned,
@@ -57,9 +60,9 @@ def read_ct_rate(
 
     The record's id decides which of `questions` asks for a report; the report of a scan is that of
     a case. A closed question gets the letters A to D that M3D-VQA has; open ones are of question
-    type short or long. Raises
-    TomovoxError, one line with file and row, for anything missing or malformed: no row is ever
-    dropped, but where `faults` collects, a bad row is noted there and the next one read.
+    type short or long. Raises TomovoxError, one line with file and row, for anything missing or
+    malformed: no row is ever dropped, but where `faults` collects, a bad row is noted there and the
+    next one read.
     """
     if task not in TASKS:
         raise TomovoxError(
@@ -94,9 +97,15 @@ class Source:
         return cls(tree, split)
 
     @cached_property
-    def scans(self) -> dict[str, Scan]:
-        """The scans of the split by name."""
-        return {scan.name: scan for scan in read_scans(self.tree, self.split)}
+    def studies(self) -> dict[str, tuple[Scan, tuple[str, ...]]]:
+        """Each volume that has a report: its scan, and the paths of that with its own first."""
+        scans = read_scans(self.tree, self.split)
+        return {v.volume: (scan, self.series(scan, v)) for scan in scans for v in scan.volumes}
+
+    @cached_property
+    def folder(self) -> PurePosixPath:
+        """The folder of the split's volumes."""
+        return self.tree.volumes(self.split)
 
     def report(self, scan: Scan, task: Task, questions: Sequence[str]) -> Record:
         """Return the record of a scan's report; its id is the scan's name."""
@@ -115,20 +124,20 @@ class Source:
     def series(self, scan: Scan, first: Name) -> tuple[str, ...]:
         """Return the paths of a scan's volumes, one of them first."""
         others = (volume for volume in scan.volumes if volume != first)
-        return tuple(map(self.tree.path, (first, *others)))
+        return tuple(path_of(volume, self.folder) for volume in (first, *others))
 
     def asked(self, asked: Asked, name: str, place: str) -> Record:
         """Return an open question as a record."""
-        volume = name_of(asked.volume, place)
-        scan = self.scans.get(volume.scan)
-        if scan is None or volume not in scan.volumes:
-            raise DataFault(place, f"asks about {volume.volume}, which has no report", "remove it")
+        volume = name_of(asked.volume, place).volume
+        if volume not in self.studies:
+            raise DataFault(place, f"asks about {volume}, which has no report", "remove it")
+        scan, series = self.studies[volume]
         return Record(
             id=name,
             task=Task.VQA_OPEN,
             split=SPLIT_OF[self.split],
             case=scan.patient,
-            volumes=self.series(scan, volume),
+            volumes=series,
             question=asked.question,
             reference=asked.answer,
             question_type=asked.form,
@@ -196,9 +205,10 @@ def kernels(root: Path) -> dict[str, str]:
     tree = tree_of(root)
     found: dict[str, str] = {}
     for split in SPLIT_OF if tree else ():
-        if tree and tree.table("metadata", split).is_file():
+        if tree and tree.table(METADATA, split).is_file():
+            folder = tree.volumes(split)
             for name, scanned in read_scanned(tree, split).items():
-                found[tree.path(name_of(name, name))] = scanned.kernel
+                found[path_of(name_of(name, name), folder)] = scanned.kernel
     return found
 
 
@@ -219,7 +229,7 @@ def abnormalities(root: Path, records: Sequence[Record]) -> dict[str, tuple[bool
         if labels is None:
             labels = tables[name.split] = read_labels(tree, name.split)
         if name.volume not in labels:
-            path = tree.table("multi_abnormality_labels", name.split)
+            path = tree.table(LABELS, name.split)
             raise DataFault(str(path), f"no row of {name.volume}", "download the file again")
         found[record.id] = labels[name.volume]
     return found
