@@ -97,10 +97,17 @@ class Source:
         return cls(tree, split)
 
     @cached_property
-    def studies(self) -> dict[str, tuple[Scan, tuple[str, ...]]]:
-        """Each volume that has a report: its scan, and the paths of that with its own first."""
-        scans = read_scans(self.tree, self.split)
-        return {v.volume: (scan, self.series(scan, v)) for scan in scans for v in scan.volumes}
+    def studies(self) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+        """Each volume that has a report: patient, what that says, paths of its scan, own first.
+
+        A million questions share these: a text of their own each would fill the memory.
+        """
+        found = {}
+        for scan in read_scans(self.tree, self.split):
+            context = scan.context
+            for volume in scan.volumes:
+                found[volume.volume] = scan.patient, context, self.series(scan, volume)
+        return found
 
     @cached_property
     def folder(self) -> PurePosixPath:
@@ -131,17 +138,17 @@ class Source:
         volume = name_of(asked.volume, place).volume
         if volume not in self.studies:
             raise DataFault(place, f"asks about {volume}, which has no report", "remove it")
-        scan, series = self.studies[volume]
+        patient, context, series = self.studies[volume]
         return Record(
             id=name,
             task=Task.VQA_OPEN,
             split=SPLIT_OF[self.split],
-            case=scan.patient,
+            case=patient,
             volumes=series,
             question=asked.question,
             reference=asked.answer,
             question_type=asked.form,
-            context=scan.context,
+            context=context,
         )
 
 
