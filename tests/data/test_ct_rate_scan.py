@@ -7,12 +7,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from ct_rate_tree import hu
+from ct_rate_tree import hu, stored
 from nibabel import orientations
 from torch.nn import functional
 
 from tomovox.data.ct_rate import Scanned
-from tomovox.data.ct_rate_scan import PreparedScan, ScanSettings, places, prepare_scan
+from tomovox.data.ct_rate_scan import PreparedScan, ScanSettings, _grid, places, prepare_scan
 from tomovox.data.faults import DataFault
 
 AS_SCANNED = (0.0, 0.0, 0.0)
@@ -81,6 +81,25 @@ def test_every_way_to_store_an_axial_scan_gives_the_same_volume(tmp_path, code):
     np.testing.assert_allclose(scan.voxels[0], in_window(hu()), atol=1e-6)
 
 
+@pytest.mark.parametrize("coded", [True, False])
+def test_a_header_that_was_never_set_means_the_axes_of_dicom(tmp_path, coded):
+    image = nib.Nifti1Image(stored(hu()), np.eye(4))
+    if not coded:
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+    nib.save(image, tmp_path / "a.nii.gz")
+    scan = prepared(tmp_path / "a.nii.gz")
+    assert scan.orientation == "LPS (assumed)"
+    np.testing.assert_allclose(scan.voxels[0], in_window(hu()), atol=1e-6)
+
+
+def test_raw_values_whose_corners_are_filled_with_air_in_hu_are_refused(tmp_path):
+    raw = hu() + np.int16(1024)
+    raw[:, :, :2] = -1000
+    with pytest.raises(DataFault, match="HU either way; as stored: air"):
+        prepared(write(tmp_path / "a.nii.gz", raw))
+
+
 def test_slices_that_do_not_run_along_the_body_are_refused(tmp_path):
     with pytest.raises(DataFault, match="do not run along the body"):
         prepared(write(tmp_path / "a.nii.gz", hu(), "SPL"))
@@ -117,6 +136,18 @@ def test_the_middle_is_cut_out_and_padded_with_air(tmp_path):
     whole = in_window(hu(slices=9, side=10))
     np.testing.assert_allclose(scan.voxels[0, :, 2:12], whole[2:7, :, 2:8], atol=1e-6)
     assert not scan.voxels[0, :, :2].any() and not scan.voxels[0, :, 12:].any()
+
+
+@pytest.mark.parametrize(("kind", "air"), [("float32", 0.25), ("uint8", 64)])
+def test_what_is_padded_is_air_in_every_window(tmp_path, kind, air):
+    path = write(tmp_path / "a.nii.gz", hu(slices=3))
+    scan = prepared(path, window=(0.0, 4000.0), format=kind)
+    assert np.all(scan.voxels[0, 0] == air) and np.all(scan.voxels[0, -2:] == air)
+
+
+def test_sizes_are_rounded_down_as_ct_clip_does():
+    scanned, wanted = 0.7, 0.1
+    assert _grid((10, 10, 3), (scanned,) * 3, (wanted, 0, 0)) == (int(10 * (0.7 / 0.1)), 10, 3)
 
 
 def test_native_depth_keeps_all_slices(tmp_path):

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from tomovox.data.ct_rate import DATA_SET, Scanned
 from tomovox.data.faults import DataFault
-from tomovox.data.image_files import nifti_faults, open_nifti
+from tomovox.data.image_files import ASSUMED, nifti_faults, open_nifti
 from tomovox.data.images import PLANES
 from tomovox.data.stored import MOST_VOXELS
 from tomovox.schema import TomovoxError
@@ -33,8 +33,12 @@ WINDOW = (0.0, 2000.0)
 trilinear, the middle cut out or padded with -1000 HU."""
 
 AIR_HU, TISSUE_HU = (-1100.0, -900.0), (-150.0, 150.0)
+PADDING_HU = -1000.0
 LEAST = 0.02
 """In HU, this share of a scan at least is air, and as much is soft tissue or fat."""
+
+AS_DICOM = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Axes to the patient's left, the back and the head, as the slices of a DICOM series have them."""
 
 SAMPLED = 64
 """Air is looked for in so many slices, and in so many of their rows and columns or up to twice."""
@@ -103,13 +107,17 @@ class _Turn:
 def prepare_scan(path: Path, scanned: Scanned, settings: ScanSettings) -> PreparedScan:
     """Return a reconstruction as a volume with intensities in [0, 1], as `settings` has it.
 
-    D runs from head to feet, H from front to back, W from the patient's right to the left. Values
-    are taken as HU where air and tissue lie as they do in HU; else slope and intercept of the
-    metadata are applied, and the same is asked again. Raises DataFault naming the file when it is
-    damaged, when neither gives HU, or when its slices do not run along the body.
+    D runs from head to feet, H from front to back, W from the patient's right to the left. Raw
+    volumes may have a header that was never set (the identity): their axes are those of DICOM.
+    Values are taken as HU where air and tissue lie as they do in HU; else slope and intercept of
+    the metadata are applied, and the same is asked again. Raises DataFault naming the file when it
+    is damaged, when neither or both give HU, or when its slices do not run along the body.
     """
     image, shape, code = open_nifti(path)
-    turn, axes = _turned(image.affine, str(path))
+    affine = image.affine
+    if code.endswith(ASSUMED) or np.array_equal(affine, np.eye(4)):
+        affine, code = AS_DICOM, f"LPS{ASSUMED}"
+    turn, axes = _turned(affine, str(path))
     slope, intercept, hu, air = _hounsfield(path, image, scanned)
     n, height, width = shape[2], *(shape[:2] if turn.from_i_to_h else shape[1::-1])
     grid = _grid((n, height, width), scanned.spacing_mm, settings.spacing_mm)
@@ -121,7 +129,9 @@ def prepare_scan(path: Path, scanned: Scanned, settings: ScanSettings) -> Prepar
         )
     middle = [_middle(old, new) for old, new in zip(grid, kept, strict=True)]
     low = settings.window[0] - settings.window[1] / 2
-    voxels = np.zeros((1, *kept), np.dtype(settings.format))
+    air_seen = min(max((PADDING_HU - low) / settings.window[1], 0.0), 1.0)
+    padding = round(air_seen * 255) if settings.format == "uint8" else air_seen
+    voxels = np.full((1, *kept), padding, np.dtype(settings.format))
     below, above, share = places(n, grid[0])
     held: dict[int, np.ndarray] = {}
     wanted = _wanted(grid[0], middle[0], turn.from_feet)
@@ -165,29 +175,32 @@ def hounsfield_share(values: np.ndarray) -> tuple[float, float]:
 
 
 def _hounsfield(path: Path, image: Any, scanned: Scanned) -> tuple[float, float, str, float]:
-    """Return slope and intercept that make HU of the values, that in words, and where air is."""
+    """Return slope and intercept that make HU of the values, that in words, and where air is.
+
+    Values that are HU both as stored and by the metadata are refused: a raw volume whose corners
+    were filled with -1000 has air there, and its real air in the place of tissue.
+    """
     n = image.shape[2]
     chosen = sorted({round(k) for k in np.linspace(0, n - 1, min(n, SAMPLED))})
     step = max(1, min(image.shape[:2]) // SAMPLED)
     parts = (stored[::step, ::step] for _, stored in _slices(path, image, chosen))
     sample = np.stack([np.array(part, np.float32) for part in parts])  # views keep whole slices
     metadata = f"slope {scanned.slope:g}, intercept {scanned.intercept:g}"
-    told = []
-    for slope, intercept, words in (
-        (1.0, 0.0, "as stored"),
-        (scanned.slope, scanned.intercept, metadata),
-    ):
+    ways = {(1.0, 0.0): "as stored"}
+    ways.setdefault((scanned.slope, scanned.intercept), metadata)
+    told, found = [], []
+    for (slope, intercept), words in ways.items():
         values = sample * np.float32(slope) + np.float32(intercept)
         air, tissue = hounsfield_share(values)
         if air >= LEAST and tissue >= LEAST:
             inside = values[(values >= AIR_HU[0]) & (values <= AIR_HU[1])]
-            return slope, intercept, words, float(np.median(inside))
+            found.append((slope, intercept, words, float(np.median(inside))))
         told.append(f"{words}: air {air:.1%}, tissue {tissue:.1%}")
-    raise DataFault(
-        str(path),
-        f"no HU: too few voxels near -1000 (air) or 0 (tissue); {'; '.join(told)}",
-        "download the file and its row of the metadata again, or leave it out",
-    )
+    if len(found) == 1:
+        return found[0]
+    what = "HU either way" if found else "no HU: too few voxels near -1000 (air) or 0 (tissue)"
+    remedy = "download the file and its row of the metadata again, or leave it out"
+    raise DataFault(str(path), f"{what}; {'; '.join(told)}", remedy)
 
 
 def _turned(affine: Float[np.ndarray, "4 4"], place: str) -> tuple[_Turn, str]:
@@ -221,7 +234,7 @@ def _grid(
 ) -> tuple[int, int, int]:
     """Return the size at the target spacing, rounded down as CT-CLIP does; 0 keeps an axis."""
     sizes = [
-        max(1, int(old * have / want)) if want else old
+        max(1, int(old * (have / want))) if want else old  # the factor first, as there
         for old, have, want in zip(shape, spacing, target, strict=True)
     ]
     return sizes[0], sizes[1], sizes[2]

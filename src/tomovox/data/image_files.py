@@ -25,6 +25,9 @@ from tomovox.data.stored import (
 from tomovox.data.volumes import open_array
 from tomovox.plain_arrays import DEFLATE_RATIO
 
+ASSUMED = " (assumed)"
+"""Follows an orientation that the file does not tell."""
+
 NRRD_TYPES = {
     **{"signed char": "i1", "int8": "i1", "int8_t": "i1"},
     **{"uchar": "u1", "unsigned char": "u1", "uint8": "u1", "uint8_t": "u1"},
@@ -89,7 +92,7 @@ def open_nifti(path: Path) -> tuple[Any, tuple[int, int, int], str]:
         ratio = DEFLATE_RATIO if path.suffix.lower() == ".gz" else 1
         check_size(shape, dtype.itemsize, path.stat().st_size, place, ratio)
     coded = bool(image.header["sform_code"] or image.header["qform_code"])
-    code = orientation_code(image.affine, place) + ("" if coded else " (assumed)")
+    code = orientation_code(image.affine, place) + ("" if coded else ASSUMED)
     return image, (shape[0], shape[1], shape[2]), code
 
 
