@@ -46,10 +46,15 @@ def test_the_right_choice_is_told_by_letter_or_text(answer):
     assert right_choice(answer, ("right lung", "left lung")) == 1
 
 
-@pytest.mark.parametrize("answer", ["(c) none", "A large mass", "the left"])
+@pytest.mark.parametrize("answer", ["(c) none", "(c) left lung", "A large mass", "the left"])
 def test_an_answer_that_names_no_choice_is_refused(answer):
     with pytest.raises(ValueError, match="names none"):
         right_choice(answer, ("right lung", "left lung"))
+
+
+def test_a_letter_with_the_text_of_another_choice_is_refused():
+    with pytest.raises(ValueError, match="letter of another choice"):
+        right_choice("(a) left lung.", ("right lung", "left lung"))
 
 
 def turns(*texts: str, kind: str = "") -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tomovox.data.ct_rate import ABNORMALITIES, read_scanned, read_scans, tree_of
+from tomovox.data.ct_rate import ABNORMALITIES, path_of, read_scanned, read_scans, tree_of
 from tomovox.data.ct_rate_records import abnormalities
 from tomovox.data.phantom_ct_rate import write_ct_rate_phantom, write_prepared_ct_rate
 from tomovox.data.records import read_records
@@ -61,7 +61,9 @@ def test_some_scans_have_two_kernels_and_other_numbers_of_slices(roots):
     known = read_scanned(tree, "train")
     pairs = [scan.volumes for scan in read_scans(tree, "train") if len(scan.volumes) == 2]
     assert pairs and all(known[a.volume].kernel != known[b.volume].kernel for a, b in pairs)
-    slices = [[nib.load(tree.root / tree.path(n, ".nii.gz")).shape[2] for n in p] for p in pairs]
+    folder = tree.volumes("train")
+    files = [[tree.root / path_of(name, folder, ".nii.gz") for name in pair] for pair in pairs]
+    slices = [[nib.load(file).shape[2] for file in pair] for pair in files]
     assert any(a != b for a, b in slices)
 
 

@@ -110,6 +110,16 @@ def test_the_files_of_one_form_are_lists(source, target):
     assert [item["answer"] for item in items] == ["Yes.", 'A "quoted" (one).']
 
 
+def test_questions_that_lie_there_in_both_layouts_are_asked_once(source, target):
+    source.volume("valid_1_a_1")
+    source.ask("valid_1_a_1", "short_answer", "Q?", "A.")
+    source.write()
+    other = source.base / "vqa" / "valid_short.json"
+    other.write_text(json.dumps([{"vision3d": "valid_1_a_1", "question": "Q?", "answer": "A."}]))
+    assert source.prepare(target).questions == {"short": 1}
+    assert "valid_short.json\tits questions are in valid_vqa.json too" in left_out(target)
+
+
 def test_a_stopped_run_goes_on(source, target):
     for name in ("valid_1_a_1", "valid_2_a_1"):
         source.volume(name)

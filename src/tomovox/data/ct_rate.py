@@ -109,9 +109,9 @@ class Tree:
         return next(there, folders[0])
 
 
-def path_of(name: Name, folder: PurePosixPath) -> str:
-    """Return the path of a prepared volume; `folder` is that of its split (`Tree.volumes`)."""
-    return f"{folder}/{name.patient}/{name.scan}/{name.volume}.npy"
+def path_of(name: Name, folder: PurePosixPath, suffix: str = ".npy") -> str:
+    """Return the path of a volume below the root; `folder` is that of its split's volumes."""
+    return f"{folder}/{name.patient}/{name.scan}/{name.volume}{suffix}"
 
 
 def tree_of(root: Path) -> Tree | None:

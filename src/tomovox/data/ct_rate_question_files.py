@@ -63,7 +63,7 @@ def _asked(
     tree: Tree, split: str, kept: Collection[str], faults: Faults, counts: Counter[str]
 ) -> Iterator[Asked]:
     """Yield the questions about the volumes `kept`, and count all."""
-    for path, form in _files(tree, split):
+    for path, form in _files(tree, split, faults):
         for number, item in enumerate(items_of(path)):
             place = f"{path}: item {number}"
             if isinstance(item, dict) and not {"image", "vision3d"} & item.keys():
@@ -82,12 +82,22 @@ def _asked(
                 faults.add(fault)
 
 
-def _files(tree: Tree, split: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files of questions that are there, each with its form, "" for all forms."""
+def _files(tree: Tree, split: str, faults: Faults) -> Iterator[tuple[Path, str]]:
+    """Yield the files of questions to read, each with its form, "" for all forms.
+
+    Where there is one of all forms, those of one form hold the same questions and go to `faults`.
+    """
     folder = tree.tables / QUESTIONS
-    names = {ALL_FORMS.format(split=split): ""}
-    names |= {ONE_FORM.format(split=split, form=f): f for f in (*FORMS, REPORT_FORM)}
-    yield from ((folder / name, form) for name, form in names.items() if (folder / name).is_file())
+    whole = folder / ALL_FORMS.format(split=split)
+    if whole.is_file():
+        yield whole, ""
+    for form in (*FORMS, REPORT_FORM):
+        path = folder / ONE_FORM.format(split=split, form=form)
+        if path.is_file() and whole.is_file():
+            what = f"its questions are in {whole.name} too, which was read"
+            faults.add(DataFault(str(path), what, "remove one of the two files"))
+        elif path.is_file():
+            yield path, form
 
 
 def _check_choices(asked: Asked, place: str) -> None:

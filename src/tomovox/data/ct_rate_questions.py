@@ -119,16 +119,26 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
 def right_choice(answer: str, choices: tuple[str, ...]) -> int:
     """Return the place of the choice that an answer names, "(a) right lung"; ValueError for none.
 
-    The letter counts, else the text when it is that of one choice.
+    The letter counts, else the text when it is that of one choice. A letter with the text of
+    another choice names none.
     """
     match = LETTER.match(answer)
     letter = next(filter(None, match.groups())).upper() if match else ""
-    if letter and letter in LETTERS[: len(choices)]:
-        return LETTERS.index(letter)
-    same = [i for i, choice in enumerate(choices) if choice.casefold() == answer.casefold()]
+    lettered = match is not None and letter in LETTERS[: len(choices)]
+    text = _plain(answer[match.end() :] if match and lettered else answer)
+    same = [i for i, choice in enumerate(choices) if _plain(choice) == text]
+    if lettered:
+        place = LETTERS.index(letter)
+        if same and place not in same:
+            raise ValueError(f"its answer {answer[:60]!r} has the letter of another choice")
+        return place
     if len(same) != 1:
         raise ValueError(f"its answer {answer[:60]!r} names none of its choices")
     return same[0]
+
+
+def _plain(text: str) -> str:
+    return text.strip(" .,;").casefold()
 
 
 def _turns(item: dict[str, Any], place: str) -> Iterator[tuple[str, str, str]]:

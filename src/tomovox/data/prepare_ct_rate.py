@@ -152,14 +152,14 @@ class _Split:
         self.known = read_scanned(tree, split, faults) if there else {}
         self.jobs: list[Job] = []
         for name in there:
-            path = files.pop(name.file, None)
-            if path is None or outputs[name] in earlier:
+            file = files.pop(name.file, None)
+            if file is None or outputs[name] in earlier:
                 continue
             if name.volume in self.known:
-                self.jobs.append(Job(path, outputs[name], self.known[name.volume]))
+                self.jobs.append(Job(file, outputs[name], self.known[name.volume]))
             else:
                 remedy = "mend or download the table"
-                faults.add(DataFault(str(path), "the metadata have no row of it", remedy))
+                faults.add(DataFault(str(file), "the metadata have no row of it", remedy))
         for path in files.values():
             faults.add(DataFault(str(path), "no report names it", "leave it out"))
 
