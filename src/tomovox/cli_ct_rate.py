@@ -20,10 +20,13 @@ CT-RATE (a folder that holds dataset/radiology_text_reports, or radiology_text_r
   tomovox data prepare CT-RATE PREPARED --depth native       all slices, 1.5 mm apart
   tomovox data prepare CT-RATE PREPARED --spacing 0,0.75,0.75 --depth native    all, as scanned
 Slope and intercept come from the metadata unless the values are in HU already: a scan in which air
-does not lie near -1000 HU either way is left out. Voxels become 1.5,0.75,0.75 mm, the middle is cut
-out or padded; --window and --format as above. PREPARED has the layout of CT-RATE, with the tables
-and questions of what was downloaded; what is left out stands in not_prepared.tsv, and volumes that
-were never downloaded in not_downloaded.tsv.
+does not lie near -1000 HU either way is left out. Take the *_fixed folders where you can: a raw
+volume whose header was never set is taken to run as DICOM does (LPS, assumed). Voxels become
+1.5,0.75,0.75 mm, the middle is cut out or padded; --window and --format as above. PREPARED has the
+layout of CT-RATE, with the tables and questions of what was downloaded; what is left out stands in
+not_prepared.tsv, and volumes that were never downloaded in not_downloaded.tsv. Prepare in parts
+where the disk is small: volumes that are prepared may be deleted from CT-RATE before the next are
+downloaded, if its tables stay.
 """
 
 

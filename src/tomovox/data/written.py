@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,10 @@ ResultT = TypeVar("ResultT")
 def in_processes(
     items: Sequence[ItemT], work: Callable[[ItemT], ResultT], workers: int
 ) -> Iterator[ResultT]:
-    """Yield what `work` returns of each item, in order, from so many processes."""
+    """Yield what `work` returns of each item, in order, from so many processes.
+
+    Raises TomovoxError when one of them was killed.
+    """
     if workers <= 1 or len(items) <= 1:
         yield from map(work, items)
         return
@@ -31,6 +35,11 @@ def in_processes(
     with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         try:
             yield from pool.map(work, items)
+        except BrokenProcessPool:
+            raise TomovoxError(
+                f"one of {workers} processes was killed, perhaps for want of memory; the same "
+                f"command continues: give fewer --workers"
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
