@@ -17,6 +17,7 @@ from tomovox.data.faults import DataFault
         "Where is it? a) right lung b) left lung c) both (lower) lobes",
         "Where is it?\nA. right lung\nB. left lung\nC. both (lower) lobes",
         "Where is it? (A) right lung, (B) left lung, (C) both (lower) lobes",
+        "Where is it? (a)right lung (b)left lung (c)both (lower) lobes",
     ],
 )
 def test_choices_are_found_in_every_way_of_lettering(question):

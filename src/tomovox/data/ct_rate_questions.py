@@ -32,7 +32,7 @@ KINDS = {
 """Kind of a conversation in the release -> form."""
 
 MARK = re.compile(r"<(?:image|image3d|" + "|".join(KINDS) + r")>")
-OPTION = re.compile(r"(?:(?<=\s)|^)(?:\(([A-Za-z])\)|([A-Za-z])\)|([A-Z])\.)(?=\s)")
+OPTION = re.compile(r"(?:(?<=\s)|^)(?:\(([A-Za-z])\)|(?:([A-Za-z])\)|([A-Z])\.)(?=\s))")
 LETTER = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])\)|([A-Z])\.|([A-Za-z])$)")
 CHUNK = 1 << 20
 
