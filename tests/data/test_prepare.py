@@ -90,6 +90,14 @@ def test_at_native_depth_every_slice_stays_in_its_order(scans, tmp_path):
     assert np.array_equal(volume, np.broadcast_to(wanted[:, None, None], (1, 9, 4, 4)))
 
 
+def test_a_series_of_one_slice_is_a_series_at_native_depth_alone(tmp_path):
+    write_slices(tmp_path / "case/one", np.arange(42, dtype=np.uint8).reshape(1, 6, 7))
+    fault = refusal(tmp_path / "case", tmp_path / "shape", Settings(shape=(4, 5, 6)))
+    assert "is a single slice, not a volume" in fault
+    prepare(tmp_path / "case", tmp_path / "native", Settings(shape=(4, 5, 6), depth="native"))
+    assert np.load(tmp_path / "native/one.npy").shape == (1, 1, 5, 6)
+
+
 def test_native_depths_differ_from_image_to_image(scans, tmp_path):
     prepare(scans, tmp_path / "out", Settings(shape=(4, 5, 6), depth="native"))
     shapes = {read_volume(tmp_path / "out", name, "x").shape for name in OUTPUTS}

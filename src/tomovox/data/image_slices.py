@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tomovox.data.faults import DataFault
-from tomovox.data.stored import AGAIN, MOST_PIXELS, Stored, check_size, check_volume
+from tomovox.data.stored import AGAIN, MOST_PIXELS, Stored, check_size
 
 SLICE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -47,7 +47,6 @@ def read_slices(folder: Path, files: Sequence[Path]) -> Stored:
     kept = [path for path, own in zip(files, sizes, strict=True) if own == size]
     shape = (len(kept), size[1], size[0])
     check_size(shape, 0, 0, str(folder))
-    check_volume(shape, str(folder))
     voxels = np.stack([_grey(path) for path in kept])
     return Stored(voxels, None, (), "not stored", dropped_slices=len(files) - len(kept))
 

@@ -19,7 +19,7 @@ from tomovox.data.faults import DataFault
 from tomovox.data.image_dicom import one_series, read_dicom
 from tomovox.data.image_files import read_file
 from tomovox.data.image_slices import read_slices, slice_files
-from tomovox.data.stored import MOST_VOXELS, Stored, file_kind
+from tomovox.data.stored import MOST_VOXELS, Stored, check_volume, file_kind
 from tomovox.schema import TomovoxError
 
 SHAPE = (32, 256, 256)
@@ -97,6 +97,9 @@ def prepare_image(
     """
     check_settings(window, shape, plane)
     source_shape = stored.voxels.shape
+    if not stored.finished:  # a folder may hold one slice, which is no volume but may be a series
+        depth, *sides = source_shape
+        check_volume((max(2, depth) if native else depth, *sides), place)
     voxels, axes = oriented(stored, place, plane)
     if stored.finished:
         if window:
