@@ -10,7 +10,7 @@ from tomovox.cell import Cell
 from tomovox.configuration import instantiate
 from tomovox.data.asked import FROM_MASKS, REPORTS
 from tomovox.data.datamodule import M3DDataModule
-from tomovox.data.dataset import DRAWN, group_by_study, without_unreadable
+from tomovox.data.dataset import DRAWN, about_first, group_by_study, without_unreadable
 from tomovox.data.mean_place import MeanPlace
 from tomovox.data.nearest_report import nearest_reports
 from tomovox.data.tokenizer import SEG
@@ -51,7 +51,7 @@ def make_floor(cell: Cell) -> None:
 
 def _nearest_reports(cell: Cell, data: M3DDataModule, records: list[Record]) -> list[Prediction]:
     """Return for each record the report of the training volume that looks most like its own."""
-    studies = group_by_study(data.train_records())[: data.limit]
+    studies = group_by_study(about_first(data.train_records(), data.limit))
     reported = [found for s in studies if (found := [r for r in s if r.task in REPORTS])]
     if data.on_bad_volume == "list":
         reported, unread = without_unreadable(data.root, reported)

@@ -53,7 +53,7 @@ class M3DDataModule(LightningDataModule):
         batch_size: studies of a training or validation batch.
         questions_per_study: most questions drawn per study and training step.
         shuffle_choices: permute the choices of closed questions in training.
-        limit: use only the first studies of each split.
+        limit: use only what is asked about the first series of each split.
         num_workers: processes that read volumes.
         seed: of order, draws, shuffled choices and augmentation.
         prompts: JSON file of question and answer templates in place of ours; see

@@ -59,7 +59,7 @@ class StudyDataset(Dataset[StudyItem]):
             how often a study is visited (`weights`).
         shuffle_choices: a draw permutes the choices of closed questions.
         augmented: a draw turns, flips and rescales the volume (see `volumes.augment`).
-        limit: keep the first studies only.
+        limit: keep what is asked about the first series only, see `about_first`.
         on_bad_volume: 'raise' when an unreadable volume is asked for; 'list' reads every volume
             now and leaves out, in `left_out`, the questions of those that cannot be read.
         control: what is shown in place of the volumes of whole studies (see `controls`); a draw
@@ -88,7 +88,7 @@ class StudyDataset(Dataset[StudyItem]):
         self.shuffle_choices = shuffle_choices
         self.augmented = augmented
         self.facts = facts
-        studies = group_by_study(records, apart=facts is not None)[:limit]
+        studies = group_by_study(about_first(records, limit), apart=facts is not None)
         self.left_out: list[tuple[str, str]] = []
         if on_bad_volume == "list":
             studies, self.left_out = without_unreadable(self.root, studies)
@@ -200,6 +200,16 @@ def without_unreadable(
         else:
             kept.append(study)
     return kept, left_out
+
+
+def about_first(records: Sequence[Record], limit: int | None) -> list[Record]:
+    """Return the records about the first `limit` series that are asked about; None keeps all.
+
+    They are the same whether the other series of a case are shown too, or what they are is told.
+    """
+    first = dict.fromkeys(record.volumes[:1] for record in records)
+    kept = set(itertools.islice(first, limit))
+    return [record for record in records if record.volumes[:1] in kept]
 
 
 def group_by_study(records: Sequence[Record], apart: bool = False) -> list[list[Record]]:
