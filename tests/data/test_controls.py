@@ -1,6 +1,7 @@
 """Does a control change the voxels, always in the same way, and nothing else?"""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tomovox.data.datamodule import M3DDataModule
 from tomovox.data.dataset import StudyDataset
 from tomovox.data.prompts import Template
 from tomovox.data.records import read_records
+from tomovox.data.series import SeriesFacts
 from tomovox.schema import Record, Task, TomovoxError
 
 OWN_VOXELS = tuple(control for control in CONTROLS if control != OTHER_PATIENT)
@@ -150,8 +152,30 @@ def test_the_other_patient_has_as_many_series_and_is_of_the_same_data_set():
 
 
 def test_a_single_case_has_no_other_patient():
-    with pytest.raises(TomovoxError, match="a: Cap has no other case with 1 series"):
+    with pytest.raises(TomovoxError, match=r"a: the data set of Cap/a/0-0\.npy has no other case"):
         other_patients([study("a", 0), study("a", 1)])
+
+
+def test_a_case_with_more_series_than_any_other_is_shown_one_with_fewer():
+    studies = [study("big", 0, 7), study("big", 1, 7), study("a", 0, 3), study("b", 0, 3)]
+    studies += [study("c", 0, 1), study("d", 0, 1)]
+    shown = other_patients(studies)
+    assert set(shown[:2]) <= {2, 3} and set(shown[4:]) == {4, 5}
+
+
+def test_what_is_told_goes_with_the_series_of_the_other_patient(m3d):
+    root = m3d.fill(test=3).root
+    records = read_records(root, Task.CASE_REPORT, "test")
+    m3d.write_volume("M3D_Cap_npy/ct_case/000001/b.npy", seed=9)
+    records[0] = replace(
+        records[0], volumes=(*records[0].volumes, "M3D_Cap_npy/ct_case/000001/b.npy")
+    )
+    facts = {v: SeriesFacts(plane=v) for r in records for v in r.volumes}
+    data = StudyDataset(root, records, control=OTHER_PATIENT, facts=facts)
+    for row, other in enumerate(data.others):
+        item = data[row]
+        assert [f.plane for f in item.told] == list(records[other].volumes)
+        assert len(item.told) == len(item.voxels)
 
 
 # ---- a data set --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Only voxels change: questions, references, boxes and true masks stay those of th
 D H W depth, height and width of a series.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import PurePosixPath
 
@@ -65,27 +65,28 @@ def slice_order(depth: int, path: str) -> list[int]:
 def other_patients(studies: Sequence[Sequence[Record]]) -> list[int]:
     """Return, for each study, the place of the one of another case that is shown in its stead.
 
-    It is of the same data set (the first folder of the path) and has as many series. Cases and
+    It is of the same data set (the first folder of the path) and has as many series; studies of
+    which no other case has as many are alike with those of the next smaller number. Cases and
     record ids alone decide, not the order of the studies. Each study is shown once, as long as no
     case has more than half of those that are alike. Raises TomovoxError when one case has all.
     """
-    cases, keys, alike = [], [], dict[tuple[str, int], list[int]]()
+    cases, keys, found = [], [], dict[str, dict[int, list[int]]]()
     for place, study in enumerate(studies):
         case, record = min((r.case, r.id) for r in study)
         cases.append(case)
         keys.append((sha256(case.encode()).digest(), record))
         volumes = study[0].volumes
         folder = "".join(PurePosixPath(volumes[0]).parent.parts[:1])
-        alike.setdefault((folder, len(volumes)), []).append(place)
+        found.setdefault(folder, {}).setdefault(len(volumes), []).append(place)
     shown = [0] * len(studies)
-    for (folder, series), places in alike.items():
+    for places in (group for folder in found.values() for group in _alike(folder, cases)):
         ring = sorted(places, key=lambda place: keys[place])
         names = [cases[place] for place in ring]
         step = max(names.count(name) for name in set(names))
         if step == len(ring):
             raise TomovoxError(
-                f"{names[0]}: {folder} has no other case with {series} series to show under "
-                f"{OTHER_PATIENT}; ask about more cases or take the control out"
+                f"{names[0]}: the data set of {studies[ring[0]][0].volumes[0]} has no other case "
+                f"to show under {OTHER_PATIENT}; ask about more cases or take the control out"
             )
         for i, place in enumerate(ring):
             # The studies of a case stand together: so many places on there is another case.
@@ -94,3 +95,17 @@ def other_patients(studies: Sequence[Sequence[Record]]) -> list[int]:
                 j = (j + 1) % len(ring)
             shown[place] = ring[j]
     return shown
+
+
+def _alike(by_series: Mapping[int, list[int]], cases: Sequence[str]) -> list[list[int]]:
+    """Return the places of studies, by number of series, in groups of more than one case."""
+    groups: list[list[int]] = []
+    alone: list[int] = []
+    for _, places in sorted(by_series.items(), reverse=True):
+        alone = [*alone, *places]
+        if len({cases[place] for place in alone}) > 1:
+            groups.append(alone)
+            alone = []
+    if alone and groups:
+        return [*groups[:-1], groups[-1] + alone]
+    return groups or [alone]

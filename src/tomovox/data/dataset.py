@@ -126,16 +126,21 @@ class StudyDataset(Dataset[StudyItem]):
     def _item(
         self, row: int, seed: int | None, records: list[Record], voxels: list[Tensor]
     ) -> StudyItem:
-        told = self._told(records[0])
         if seed is None:
             masks = self._masks(records, voxels[0])
-            shown = self._shown(row, records[0].volumes, voxels)
-            return StudyItem(shown, records, masks, told)
+            paths = records[0].volumes
+            if self.control == OTHER_PATIENT:
+                other = self.studies[self.others[row]][0]
+                paths, (shown,) = other.volumes, self._volumes([other])
+            else:
+                shown = [tampered(v, self.control, p) for v, p in zip(voxels, paths, strict=True)]
+            return StudyItem(shown, records, masks, self._told(records[0], paths))
         random = np.random.default_rng(seed)
         drawn = self._draw(records, random)
         if self.augmented:
             generator = torch.Generator().manual_seed(int(random.integers(2**63)))
             voxels = [augment(volume, generator) for volume in voxels]
+        told = self._told(records[0], records[0].volumes)
         return StudyItem(voxels, drawn, self._masks(drawn, voxels[0]), told)
 
     def _volumes(self, asked: Sequence[Record]) -> list[list[Tensor]]:
@@ -144,17 +149,11 @@ class StudyDataset(Dataset[StudyItem]):
         read = iter(read_volumes(self.root, wanted))
         return [list(itertools.islice(read, len(first.volumes))) for first in asked]
 
-    def _told(self, record: Record) -> tuple[SeriesFacts, ...]:
-        """Return what the records of a study, of which this is one, may know of its series."""
+    def _told(self, record: Record, shown: Sequence[str]) -> tuple[SeriesFacts, ...]:
+        """Return what the records of a study, of which this is one, may know of what is shown."""
         if self.facts is None or not is_told(record):
             return ()
-        return tuple(self.facts[volume] for volume in record.volumes)
-
-    def _shown(self, row: int, paths: Sequence[str], voxels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what the control shows in place of the volumes `paths` of a study."""
-        if self.control == OTHER_PATIENT:
-            return self._volumes([self.studies[self.others[row]][0]])[0]
-        return [tampered(v, self.control, path) for v, path in zip(voxels, paths, strict=True)]
+        return tuple(self.facts[volume] for volume in shown)
 
     def _masks(self, records: Sequence[Record], volume: Tensor) -> dict[int, Tensor]:
         """Return the targets of the records that ask to draw, by their place."""
