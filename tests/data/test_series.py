@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -54,9 +55,33 @@ def test_a_record_gets_the_series_of_its_case_with_its_own_first(m3d, task):
     for record, one in zip(records(m3d, task, "test"), own, strict=True):
         case = int(record.case.split("/")[1])
         assert record.volumes[:1] == one.volumes
-        others = [m3d.image(case, name) for name in NAMES]
-        others.remove(one.volumes[0])
-        assert list(record.volumes[1:]) == others
+        assert sorted(record.volumes) == sorted(m3d.image(case, name) for name in NAMES)
+
+
+def test_a_report_gets_the_other_series_as_they_are_listed(m3d):
+    fill(m3d, "test", [1])
+    listed = [m3d.image(1, name) for name in NAMES]
+    for own, record in zip(listed, records(m3d, Task.REPORT, "test"), strict=True):
+        assert list(record.volumes[1:]) == [volume for volume in listed if volume != own]
+
+
+def test_in_a_sorted_listing_the_order_of_series_says_nothing_of_plane_or_phase(m3d):
+    names = sorted(NAMES)
+    fill(m3d, "test", range(1, 121), names)
+    found = records(m3d, Task.VQA_CLOSED, "test")
+    for own in names:
+        seconds = [Path(r.volumes[1]).stem for r in found if Path(r.volumes[0]).stem == own]
+        first, second = Counter(seconds).values()
+        assert abs(first - second) < 0.25 * len(seconds)
+
+
+def test_all_questions_of_a_case_see_its_other_series_in_one_order(m3d):
+    fill(m3d, "test", [1])
+    orders = {
+        tuple(v for v in r.volumes[1:] if v not in r.volumes[:1])
+        for r in records(m3d, Task.VQA_CLOSED, "test")
+    }
+    assert len(orders) == len(NAMES)
 
 
 def test_only_the_series_change(m3d):
@@ -104,6 +129,24 @@ def test_both_ways_ask_the_same_records(m3d):
         for s in ("own", "case")
     )
     assert own == case
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"series": "case"}, {"tell_series": True}, {"series": "case", "tell_series": True}],
+)
+def test_a_limit_keeps_the_same_records_whatever_is_shown_and_told(m3d, options):
+    fill(m3d, "train", [4], cap=fill(m3d, "test", [1, 2, 3]))
+    tasks = ["vqa_closed", "report", "case_report"]
+    plain, other = (
+        sorted(
+            r.id
+            for study in module(m3d.root, limit=2, tasks=tasks, **given).predict_studies()
+            for r in study
+        )
+        for given in ({}, options)
+    )
+    assert plain == other and {name.split("/")[0] for name in plain} == set(tasks)
 
 
 def test_the_series_of_a_case_may_differ_in_length(tmp_path):

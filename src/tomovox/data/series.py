@@ -1,7 +1,7 @@
 """Which series does a case have, and what may a model be told of each?
 
-The order of series is that of the data set's listing, never that of their names: a name tells plane
-and phase, which questions ask for.
+A name tells plane and phase, which questions ask for. A listing may follow the names, so that for
+questions the other series of a case stand in an order of their own for each case.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from tomovox.data.ct_rate_records import kernels
@@ -65,20 +66,32 @@ def with_own_series(records: Iterable[Record]) -> list[Record]:
 def with_case_series(root: Path, records: Sequence[Record], split: str) -> list[Record]:
     """Return the records with all series of their case that the split lists, their own first.
 
-    The others follow in the order of M3D_Cap.json, then of the records. A small pool such as test1k
-    takes the series of the split that it is cut from. A record of several series stays as it is, as
-    do all of CT-RATE: those name the reconstructions of a scan, and a patient may have two scans.
+    The others follow in the order of M3D_Cap.json, then of the records; for a record that may not
+    be told of them, in one that case and places there decide. A small pool such as test1k takes the
+    series of the split that it is cut from. A record of several series stays as it is, as do all of
+    CT-RATE: those name the reconstructions of a scan, and a patient may have two scans.
     """
     if layout_of(root) == CT_RATE:
         return list(records)
-    series: dict[str, dict[str, None]] = defaultdict(dict)
+    listed: dict[str, dict[str, None]] = defaultdict(dict)
     for volume in listed_series(root, split) if (root / CAP_FILE).is_file() else ():
-        series[case_of(volume)][volume] = None
+        listed[case_of(volume)][volume] = None
     for record in records:
-        series[record.case][record.volumes[0]] = None
+        listed[record.case][record.volumes[0]] = None
+    mixed = {case: _mixed(case, list(series)) for case, series in listed.items()}
     return [
-        replace(r, volumes=tuple({r.volumes[0]: None} | series[r.case]))
+        replace(r, volumes=_own_first(r.volumes[0], (listed if is_told(r) else mixed)[r.case]))
         if len(r.volumes) == 1
         else r
         for r in records
     ]
+
+
+def _own_first(own: str, series: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((own, *series)))
+
+
+def _mixed(case: str, series: Sequence[str]) -> list[str]:
+    """Return the series in an order that depends on the case and not on their names."""
+    order = sorted(range(len(series)), key=lambda n: sha256(f"{case}:{n}".encode()).digest())
+    return [series[place] for place in order]
