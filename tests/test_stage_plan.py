@@ -26,8 +26,8 @@ def _plan(folder: Path, source: DataSource) -> StagePlan:
 def written(monkeypatch):
     calls = []
 
-    def write(root, shape, archives):
-        calls.append((shape, archives))
+    def write(root, shape, archives, native):
+        calls.append((shape, archives, native))
         root.mkdir(parents=True)
         (root / "sample.json").touch()
 
@@ -39,13 +39,23 @@ def test_the_real_sample_is_written_once(tmp_path, written):
     source = DataSource(sample=SampleData((8, 16, 16), archives="downloads"))
     roots = {_plan(tmp_path, source).data_root(workers=1) for _ in range(2)}
     assert len(roots) == 1
-    assert written == [((8, 16, 16), Path("downloads"))]
+    assert written == [((8, 16, 16), Path("downloads"), False)]
 
 
 def test_samples_of_two_shapes_lie_apart(tmp_path, written):
     shapes = ((8, 16, 16), (8, 32, 32))
     plans = [_plan(tmp_path, DataSource(sample=SampleData(shape))) for shape in shapes]
     assert len({plan.data_root(workers=1) for plan in plans}) == 2
+
+
+def test_a_sample_of_all_slices_lies_apart_and_is_other_data(tmp_path, written):
+    sources = [
+        DataSource(sample=SampleData((8, 16, 16), native=native)) for native in (False, True)
+    ]
+    plans = [_plan(tmp_path, source) for source in sources]
+    roots = [plan.data_root(workers=1) for plan in plans]
+    assert len(set(roots)) == 2
+    assert plans[0].data_key(roots[0], {}) != plans[1].data_key(roots[1], {})
 
 
 def test_an_experiment_without_data_is_told_what_to_name(tmp_path):

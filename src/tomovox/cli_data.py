@@ -26,6 +26,7 @@ SAMPLE_EXAMPLES = """\
 examples:
   tomovox data sample real-sample
   tomovox data sample real-sample --shape 32,256,256      the published size
+  tomovox data sample real-sample --native                every slice of every plane, for ms_vlm
   tomovox data sample real-sample --archives downloads    offline, from archives that are there
 
 Ten CT and MR studies of nine patients in three planes, in the published layout; questions and
@@ -110,6 +111,9 @@ def _add_sample(kinds: Verbs) -> None:
     parser.add_argument(
         "--archives", type=Path, metavar="DIR", help="folder of the two archives: no download"
     )
+    parser.add_argument(
+        "--native", action="store_true", help="keep all slices, whatever D of --shape is"
+    )
     parser.set_defaults(handler=_sample)
 
 
@@ -162,7 +166,7 @@ def _sample(options: argparse.Namespace) -> int:
     from tomovox.data.sample import write_sample
 
     with progress("sample") as tell:
-        write_sample(options.folder, options.shape, options.archives, tell)
+        write_sample(options.folder, options.shape, options.archives, tell, options.native)
     sys.stdout.write(f"{options.folder}: real scans, texts derived from masks; see README.txt\n")
     return 0
 

