@@ -235,7 +235,8 @@ def collate_vision(items: Iterable[tuple[Any, Any, Any, str]]) -> VisionBatch:
         if voxels.shape[1:] != size:
             raise TomovoxError(
                 f"a batch mixes volumes of {size} (record {first}) and {voxels.shape[1:]} (record "
-                f"{record}): prepare the data to one size (tomovox data prepare)"
+                f"{record}): prepare the data to one size (tomovox data prepare), or give "
+                f"shared.vision2d method: self_distillation, which reads any number of slices"
             )
     findings = [
         torch.full(voxels.shape[1:], UNKNOWN, dtype=torch.uint8)
