@@ -132,6 +132,16 @@ def test_answers_about_several_series_are_left_out_and_counted(rows, monkeypatch
     assert (found.several, len(found.attended)) == (asked, len(whole.attended) - asked)
 
 
+def test_a_row_about_several_series_alone_is_left_out_and_said(rows, monkeypatch, capsys):
+    def studies(data):
+        return [[replace(r, volumes=r.volumes * 2) for r in study] for study in given(data)]
+
+    given = M3DDataModule.predict_studies
+    monkeypatch.setattr(M3DDataModule, "predict_studies", studies)
+    assert read_looking(rows / "med2e3-s0") is None
+    assert "all its answers are about studies of several series" in capsys.readouterr().out
+
+
 # ---- hiding ------------------------------------------------------------------------------------
 
 

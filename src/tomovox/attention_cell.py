@@ -29,6 +29,7 @@ from tomovox.judge.runs import CONFIG
 from tomovox.metrics.choice_columns import copied_question
 from tomovox.models.base import VolumeLM
 from tomovox.models.probing import FILLING, SliceProbe, Where
+from tomovox.progress import say
 from tomovox.schema import (
     PREDICTIONS,
     Batch,
@@ -133,6 +134,8 @@ def read_looking(run: Path) -> Looking | None:
         for _, said in asked
     ]
     several = len(answers) - len(attended)
+    if not attended:
+        say(f"{run}: left out, since all its answers are about studies of several series")
     return Looking(run, data, answers, attended, places, records, several) if attended else None
 
 
