@@ -44,6 +44,25 @@ def test_a_table_may_name_records_themselves(table):
     assert found.of("report/test/000002") is None
 
 
+def test_a_table_of_records_names_them_in_full(table):
+    found = read_label_files([table("id,Emphysema\n000001,1\nreport/test/000002,1\n")])
+    assert found.of("report/test/000001") is None
+    assert found.of("case_report/test/000002") is None
+
+
+def test_a_dot_in_the_name_of_a_volume_is_not_its_ending(table):
+    rows = "VolumeName,Emphysema\n1.2.840.7.nii.gz,1\n1.2.840.8.nii.gz,0\n"
+    found = read_label_files([table(rows)])
+    assert found.of("report/test/1.2.840.7") == {"Emphysema"}
+    assert found.of("report/test/1.2.840.8") == set()
+    assert found.of("report/test/1") is None
+
+
+def test_a_volume_is_not_the_scan_of_another(table):
+    found = read_label_files([table("VolumeName,Emphysema\na_1_2.nii.gz,0\na_1.nii.gz,1\n")])
+    assert found.of("report/test/a_1") == {"Emphysema"}
+
+
 def test_the_splits_of_a_data_set_are_one_table(table):
     paths = [table(CT_RATE), table("VolumeName,Emphysema,Lung nodule\ntrain_1_a_1,1,1\n", "b.csv")]
     found = read_label_files(paths)
@@ -54,13 +73,16 @@ def test_the_splits_of_a_data_set_are_one_table(table):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", ": holds no labels"),
+        ("", ":1: no table of labels"),
+        ("\nEmphysema\n", ":2: no table of labels"),
         ("VolumeName\n", ":1: no table of labels"),
         ("name,Emphysema\n", ":1: no table of labels"),
         ("id,Emphysema,Emphysema\n", ":1: no table of labels"),
         ("id,Emphysema\na,2\n", ":2: wanted a 0 or 1 for 1 labels"),
         ("id,Emphysema\na,1\nb\n", ":3: wanted a 0 or 1"),
         ('id,Emphysema\n"a,1\n', ": not a CSV file"),
+        ("id,Emphysema\na,1\nb,0\na,0\n", ":4: a has other labels above; keep one row"),
+        ("VolumeName,Emphysema\na_1.nii.gz,1\na_1,0\n", ":3: a_1 has other labels above"),
     ],
 )
 def test_what_is_no_table_of_labels_is_refused_with_its_line(table, text, fault):
