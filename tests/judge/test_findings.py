@@ -7,6 +7,7 @@ from labelled_runs import LABELLER, LABELS, MIXED, PERFECT, only_clinical, write
 from tomovox.judge.findings import COLUMNS, findings_of, findings_sheets
 from tomovox.judge.labelling import Labelling, label_runs
 from tomovox.judge.outcome import outcome_of
+from tomovox.schema import TomovoxError
 
 
 @pytest.fixture
@@ -68,6 +69,22 @@ def test_the_table_is_written_beside_the_others(outcome, tmp_path):
 def test_crg_stands_beside_its_trivial_value_in_every_form(outcome, tmp_path, form):
     outcome.write(tmp_path, [], [])
     assert "trivial 0.333" in (tmp_path / f"table.{form}").read_text().replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [("id,mass,cyst", "findings"), ("id,cyst,stone", "findings"), ("0,0", "report/test/2")],
+)
+def test_runs_with_two_labellings_are_not_compared(tmp_path, monkeypatch, now, said):
+    only_clinical(monkeypatch)
+    table, rows = tmp_path / "labels.csv", "".join(f"report/test/{i},1,0\n" for i in range(5))
+    runs = [write_run(tmp_path / name, MIXED) for name in ("a-s0", "b-s0")]
+    for run, head in zip(runs, ("id,cyst,mass", now), strict=True):
+        changed = rows.replace("2,1,0", "2,0,0") if head == "0,0" else rows
+        table.write_text(f"{head if 'id' in head else 'id,cyst,mass'}\n{changed}")
+        label_runs([run], Labelling(str(table), LABELLER))
+    with pytest.raises(TomovoxError, match=rf"^{said}: a-s0 and b-s0 have other labels"):
+        outcome_of(runs)
 
 
 def test_without_labels_there_is_no_table():

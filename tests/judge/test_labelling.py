@@ -9,6 +9,7 @@ from tomovox.judge.clinical import CLINICAL_FILE, read_labelled
 from tomovox.judge.clinical import LABELS as OF_LABELS
 from tomovox.judge.labelling import Labelling, label_files, label_runs, labelled, labelled_alike
 from tomovox.metrics.outside import SCORERS
+from tomovox.metrics.resources import Unavailable
 from tomovox.schema import Prediction, Task, TomovoxError
 
 BY_LABELLER = Labelling("references", LABELLER)
@@ -141,6 +142,16 @@ def test_other_answers_are_labelled_as_those_of_a_run_were(run):
     assert metrics["f1_micro"].over(metrics["f1_micro"].contributions(PERFECT)) == 1.0
     told = {m.signature() for m in read_labelled(run).metrics()}
     assert {m.signature() for m in labelled_alike([run])(rows)} == told
+
+
+def test_other_answers_have_no_value_where_the_labeller_cannot_run(run):
+    label_runs([run], BY_LABELLER)
+    path = run / CLINICAL_FILE
+    path.write_text(path.read_text().replace("WordLabeller", "AbsentLabeller"))
+    metrics = labelled_alike([run])(PERFECT)
+    assert {m.signature() for m in metrics} == {m.signature() for m in read_labelled(run).metrics()}
+    with pytest.raises(Unavailable, match="fetch it"):
+        metrics[0].measure(PERFECT)
 
 
 def test_no_run_with_labels_makes_no_metrics(run):

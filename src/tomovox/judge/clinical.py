@@ -123,6 +123,27 @@ def clinical_metrics(folder: Path, predictions: Iterable[Prediction]) -> list[Me
     return found.metrics()
 
 
+def one_labelling(runs: Mapping[str, Labelled]) -> tuple[str, ...]:
+    """Return the labels that runs, by their names, were compared by; none where none has labels.
+
+    Raises TomovoxError where two have other labels, or other ones of a reference: the tables were
+    changed between them, and their answers would be compared with two truths.
+    """
+    first: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for name, run in runs.items():
+        if not run.labels or LABELS in run.unavailable:
+            continue
+        truth = {"": run.labels} | {record: mine.wanted for record, mine in run.answers.items()}
+        for record, mine in truth.items():
+            other, same = first.setdefault(record, (name, mine))
+            if same != mine:
+                raise TomovoxError(
+                    f"{record or 'findings'}: {other} and {name} have other labels of references; "
+                    f"run tomovox score on both with the same --labels"
+                )
+    return first[""][1] if first else ()
+
+
 def write_labelled(folder: Path, labelled: Labelled) -> None:
     """Write folder/clinical.json, whole or not."""
     text = json.dumps(asdict(labelled), ensure_ascii=False, indent=1)

@@ -12,10 +12,11 @@ from tomovox.judge.clinical import (
     Labelled,
     LabelledAnswer,
     answer_key,
+    one_labelling,
     read_labelled,
     write_labelled,
 )
-from tomovox.metrics.clinical_columns import CLINICAL, of_labels
+from tomovox.metrics.clinical_columns import CLINICAL, of_labels, without
 from tomovox.metrics.label_files import LabelTable, read_label_files
 from tomovox.metrics.labellers import Labeller, find_labeller
 from tomovox.metrics.metric import Metric
@@ -95,13 +96,20 @@ def label_runs(folders: Iterable[Path], how: Labelling, root: Path | None = None
 def labelled_alike(folders: Iterable[Path]) -> Callable[[Sequence[Prediction]], list[Metric]]:
     """Return what makes the metrics of labels of other answers to the records of some runs.
 
-    The references keep their labels, the labeller is that of the runs; no metrics without labels.
+    The references keep their labels, the labeller is that of the runs; no metrics without labels,
+    and none with a value where the labeller cannot run here. Raises as `one_labelling`.
     """
-    there = [mine for folder in folders if (mine := read_labelled(folder)) and mine.labels]
-    kept = [mine for mine in there if LABELS not in mine.unavailable]
+    there = {str(folder): mine for folder in folders if (mine := read_labelled(folder))}
+    one_labelling(there)
+    kept = [mine for mine in there.values() if mine.labels and LABELS not in mine.unavailable]
     if not kept:
         return lambda answers: []
-    first, labeller = kept[0], find_labeller(kept[0].asked)()
+    first = kept[0]
+    try:
+        labeller = find_labeller(first.asked)()
+    except Unavailable as reason:
+        unmade = without(of_labels({}, first.labels, first.told), str(reason))
+        return lambda answers: unmade
     wanted = {record: one.wanted for mine in kept for record, one in mine.answers.items()}
 
     def metrics(answers: Sequence[Prediction]) -> list[Metric]:

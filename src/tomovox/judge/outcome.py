@@ -16,7 +16,7 @@ from tomovox.files import write_atomically
 from tomovox.judge.cells import Run, run_order
 from tomovox.judge.clean import clean_against_official, clean_scores, clean_sheets, write_clean
 from tomovox.judge.clean_split import CleanSplit, read_clean
-from tomovox.judge.clinical import read_labelled
+from tomovox.judge.clinical import one_labelling, read_labelled
 from tomovox.judge.compare import Comparison, compared
 from tomovox.judge.compute import compute_of, compute_sheet, write_compute
 from tomovox.judge.facts import facts_of
@@ -136,8 +136,8 @@ class Outcome:
         """Score every run whose kept scores are not those of its predictions, or all `again`.
 
         Returns what they come to. Writes scores.jsonl and results.json of what it scores. Raises
-        TomovoxError for predictions that cannot be scored, a reference that has no row, and a file
-        of `extras` that cannot be read.
+        TomovoxError for predictions that cannot be scored, a reference that has no row, runs whose
+        references have two labellings, and a file of `extras` that cannot be read.
         """
         extras = extras or Extras()
         comparison = comparison or Comparison(extras.reference, extras.correction)
@@ -146,13 +146,15 @@ class Outcome:
             run: (None if again else read_scores(folder)) or score_run(folder)
             for run, folder in folders.items()
         }
+        pairs = ((_name(run), read_labelled(folder)) for run, folder in folders.items())
+        labels = one_labelling({name: mine for name, mine in pairs if mine is not None})
         found = cls.of(scores, comparison)
         if split is not None:
             found._show_clean(scores, split)
         if extras.reported:
             found.frame = with_reported(found.frame, read_published(), extras.systems)
             found.notes += reported_notes(found.frame)
-        found._show_findings(scores, folders)
+        found._show_findings(scores, labels)
         found.compute = compute_of(folders)
         if (cost := compute_sheet(found.compute)).rows:
             found.sheets.append(cost)
@@ -173,9 +175,8 @@ class Outcome:
         reference = comparison.reference_of(frame["model"])
         return cls(compared(frame, samples, comparison), reliance(samples), comparison, reference)
 
-    def _show_findings(self, scores: Mapping[Run, Scores], folders: Mapping[Run, Path]) -> None:
-        labelled = [mine for folder in folders.values() if (mine := read_labelled(folder))]
-        if labels := next((mine.labels for mine in labelled if mine.labels), ()):
+    def _show_findings(self, scores: Mapping[Run, Scores], labels: Sequence[str]) -> None:
+        if labels:
             self.findings = findings_of({r: mine.samples for r, mine in scores.items()}, labels)
             self.sheets += findings_sheets(self.findings)
 

@@ -96,7 +96,8 @@ def _check_signatures(rows: Iterable[Mapping[str, Any]]) -> None:
             ones, others = (f"{_run_name(r)} ({r['signature']})" for r in (other, row))
             raise TomovoxError(
                 f"{row['task']}: {row['metric']} of protocol {row['protocol']} is not the same "
-                f"number in {ones} and {others}; score both runs with one installation"
+                f"number in {ones} and {others}; score both runs with one installation and, where "
+                f"they have labels, one labelling"
             )
 
 
