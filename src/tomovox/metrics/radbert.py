@@ -49,7 +49,8 @@ class RadBert:
         try:
             with reading_files():
                 local = {"local_files_only": True, "trust_remote_code": False}
-                self._tokenizer = AutoTokenizer.from_pretrained(str(place), **local)
+                lower = {"do_lower_case": True}  # as CT-CLIP asks; not every tokenizer heeds it
+                self._tokenizer = AutoTokenizer.from_pretrained(str(place), **local, **lower)
                 config = AutoConfig.from_pretrained(str(place), **local)
                 self._encoder = AutoModel.from_config(config).eval()
                 weights = torch.load(place / WEIGHTS, map_location="cpu", weights_only=True)
