@@ -3,12 +3,14 @@
 The packages here are small ones of the same names and calls: the real ones are not at hand.
 """
 
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
 import pytest
 
 from tomovox.metrics.outside import SCORERS, outside_values
 from tomovox.metrics.resources import Unavailable
 
-SAID, WANTED = ["a b", "", "c", "a b"], ["a b", "x", "  ", "a"]
+SAID, WANTED = ["a b", "", "c d", "a b", ".", "a b"], ["a b", "x y", "  ", "a bc", "a b", "c "]
 
 STUBS = {
     "radgraph": """
@@ -29,8 +31,10 @@ class RaTEScore:
 """,
     "green_score": """
 class GREEN:
-    def __init__(self, model_name, output_dir):
+    def __init__(self, model_name, output_dir, compute_summary_stats):
+        import os
         assert model_name == "StanfordAIMI/GREEN-radllama2-7b"
+        assert not compute_summary_stats and os.environ["CUDA_VISIBLE_DEVICES"] == "1"
     def __call__(self, refs, hyps):
         values = [len(h) / 10 + len(r) / 100 for r, h in zip(refs, hyps)]
         return 0.0, 0.0, values, "", None
@@ -54,22 +58,25 @@ def stubs(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SCORERS)
-def test_a_scorer_is_given_answers_and_references_and_gives_a_value_for_each(name, stubs):
+def test_a_scorer_is_given_answers_and_references_and_gives_a_value_for_each(
+    name, stubs, monkeypatch
+):
     stubs()
-    assert outside_values(name, SAID, WANTED) == pytest.approx([0.33, 0.0, 0.0, 0.31])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    assert outside_values(name, SAID, WANTED) == pytest.approx([0.33, 0, 0, 0.34, 0, 0])
 
 
 @pytest.mark.parametrize("name", SCORERS)
 def test_without_the_package_it_is_said_what_to_install(name, stubs):
     with pytest.raises(Unavailable, match=rf"^{name}: ModuleNotFoundError: .*; .*pip install"):
-        outside_values(name, ["a"], ["b"])
+        outside_values(name, ["one"], ["two"])
 
 
 @pytest.mark.parametrize("name", SCORERS)
 def test_a_python_that_is_not_there_is_said(name, monkeypatch):
     monkeypatch.setenv(SCORERS[name].variable, "/no/such/python")
     with pytest.raises(Unavailable, match="/no/such/python does not run"):
-        outside_values(name, ["a"], ["b"])
+        outside_values(name, ["one"], ["two"])
 
 
 @pytest.mark.parametrize("value", ["[]", "[float('nan')] * len(said)", "[None] * len(said)"])
@@ -78,7 +85,7 @@ def test_values_that_are_none_are_refused(value, stubs):
     code = f"class RaTEScore:\n    __init__ = lambda *_, **__: None\n    compute_score = {calls}\n"
     stubs(RaTEScore=code)
     with pytest.raises(Unavailable, match=r"^ratescore: "):
-        outside_values("ratescore", ["a"], ["b"])
+        outside_values("ratescore", ["one"], ["two"])
 
 
 def test_nothing_is_run_where_there_is_nothing_to_compare(monkeypatch):
@@ -87,10 +94,22 @@ def test_nothing_is_run_where_there_is_nothing_to_compare(monkeypatch):
 
 
 def test_no_scorer_reaches_a_network(stubs):
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        code = (
+            "import urllib.request\nclass RaTEScore:\n    __init__ = lambda *_, **__: None\n"
+            "    def compute_score(self, said, wanted):\n"
+            f"        urllib.request.urlopen('http://127.0.0.1:{server.server_port}', timeout=5)\n"
+        )
+        stubs(RaTEScore=code)
+        with pytest.raises(Unavailable, match="refused"):
+            outside_values("ratescore", ["one"], ["two"])
+
+
+def test_no_scorer_looks_for_models_on_a_hub(stubs):
     code = (
         "import os\nclass RaTEScore:\n    __init__ = lambda *_, **__: None\n"
         "    def compute_score(self, said, wanted):\n"
         "        return [float(os.environ['HF_HUB_OFFLINE'])] * len(said)\n"
     )
     stubs(RaTEScore=code)
-    assert outside_values("ratescore", ["a"], ["b"]) == [1.0]
+    assert outside_values("ratescore", ["one"], ["two"]) == [1.0]

@@ -16,7 +16,19 @@ from dataclasses import dataclass
 
 from tomovox.metrics.resources import Unavailable
 
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+NOWHERE = "http://127.0.0.1:9"
+"""A proxy that is none: what asks for a network gets an error at once."""
+
+OFFLINE = {
+    **dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1"),
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), NOWHERE),
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), NOWHERE),
+    **dict.fromkeys(("no_proxy", "NO_PROXY"), ""),
+}
+"""What keeps libraries from the network, those of Hugging Face and all that follow a proxy."""
+
+SHORTEST = 3
+"""Characters of a text that says anything."""
 
 _FRAME = """
 import json, sys, tempfile
@@ -69,26 +81,34 @@ SCORERS = {
     "green": Outside(
         "TOMOVOX_GREEN",
         "model:GREEN-radllama2-7b|by:green_score",
+        # Of several GPUs it would want one process each; its summary needs a further model.
+        "import os\n"
+        'gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "0")\n'
+        'os.environ["CUDA_VISIBLE_DEVICES"] = gpus.partition(",")[0]\n'
         "from green_score import GREEN\n"
-        'scorer = GREEN("StanfordAIMI/GREEN-radllama2-7b", output_dir=tempfile.mkdtemp())\n'
+        'model = "StanfordAIMI/GREEN-radllama2-7b"\n'
+        "scorer = GREEN(model, output_dir=tempfile.mkdtemp(), compute_summary_stats=False)\n"
         "values = scorer(wanted, said)[2]",
-        "it needs older versions of torch and transformers than ours: make an environment of its "
-        "own, run pip install git+https://github.com/Stanford-AIMI/GREEN there, hf download "
-        "StanfordAIMI/GREEN-radllama2-7b (13 GB, a GPU, and code of its own that it runs), and set "
-        "TOMOVOX_GREEN to the Python of that environment",
+        "it needs older versions of torch and transformers than ours: make an environment of "
+        "Python 3.12.1, the only one that it takes, run pip install green_score==0.0.12 there (or "
+        "git+https://github.com/Stanford-AIMI/GREEN), hf download StanfordAIMI/GREEN-radllama2-7b "
+        "(13 GB, a GPU, and code of its own that it runs), and set TOMOVOX_GREEN to the Python of "
+        "that environment",
     ),
 }
 """The scorers by the name of their metric."""
 
 
 def outside_values(name: str, said: Sequence[str], wanted: Sequence[str]) -> list[float]:
-    """Return what a scorer of SCORERS says of each answer; one without a text on a side has 0.0.
+    """Return what a scorer of SCORERS says of each answer.
 
+    One without a text of three characters on a side has 0.0: RaTEScore drops shorter ones, and then
+    pairs what is left wrongly.
     Raises Unavailable, with what to install, where it does not run.
     """
     scorer = SCORERS[name]
     pairs = [(s.strip(), w.strip()) for s, w in zip(said, wanted, strict=True)]
-    todo = sorted({pair for pair in pairs if all(pair)})
+    todo = sorted({pair for pair in pairs if min(map(len, pair)) >= SHORTEST})
     if not todo:
         return [0.0] * len(pairs)
     values = dict(zip(todo, _run(name, scorer, todo), strict=True))
