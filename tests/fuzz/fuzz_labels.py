@@ -15,7 +15,7 @@ from tomovox.schema import PREDICTIONS
 TABLE = "labels.csv"
 ROWS = [["id", "Emphysema", "Atelectasis"], ["report/test/0", "1", "0"], ["b", "0", "1"]]
 LABELLED = Labelled(
-    *(("Emphysema",), "rule-1", "rule", "labels.csv"),
+    *(("Emphysema",), "rule-2", "rule", "labels.csv"),
     {"report/test/0": LabelledAnswer("0f", ("Emphysema",), (), {"green": 0.5})},
     {"green": "model:a"},
     {"labels": "no labeller"},

@@ -51,6 +51,10 @@ DIFFICULT = [
     ("The heart is not enlarged.", {"Cardiomegaly": ABSENT}),
     ("No dilated bronchi (bronchiectasis).", {"Bronchiectasis": ABSENT}),
     ('No "ground glass" opacity.', {"Lung opacity": ABSENT}),
+    ("Pleural effusion: none. Nodules: no.", {EFFUSION: ABSENT, NODULE: ABSENT}),
+    ("Emphysema: no nodules.", {EMPHYSEMA: PRESENT, NODULE: ABSENT}),
+    ("Resolved consolidation in the middle lobe.", {CONSOLIDATION: ABSENT}),
+    ("The chest tube has been removed.", {"Medical material": ABSENT}),
     # what looks like a denial and is none
     ("No significant change in the pleural effusion.", {EFFUSION: PRESENT}),
     ("A nodule that was not seen in the previous examination.", {NODULE: PRESENT}),
@@ -72,7 +76,13 @@ DIFFICULT = [
     ("Atelectasis without pleural effusion.", {ATELECTASIS: PRESENT, EFFUSION: ABSENT}),
     ("Nothing but a nodule; no consolidation.", {NODULE: PRESENT, CONSOLIDATION: ABSENT}),
     ("No nodule of 3.5 mm or more, no consolidation.", {NODULE: ABSENT, CONSOLIDATION: ABSENT}),
+    ("Absence of effusion, with consolidation.", {CONSOLIDATION: PRESENT}),
+    ("No lesion is seen, with mild bronchiectasis.", {"Bronchiectasis": PRESENT}),
+    ("Nodules, with a size of 5 mm, were not observed.", {NODULE: ABSENT}),
+    ("No nodule, with or without consolidation.", {NODULE: ABSENT, CONSOLIDATION: ABSENT}),
     # what is doubted
+    ("Consolidation vs. atelectasis.", {CONSOLIDATION: UNCERTAIN, ATELECTASIS: UNCERTAIN}),
+    ("Rule out consolidation.", {CONSOLIDATION: UNCERTAIN}),
     ("Pleural effusion cannot be excluded.", {EFFUSION: UNCERTAIN}),
     ("Consolidation could not be ruled out.", {CONSOLIDATION: UNCERTAIN}),
     ("Possible consolidation.", {CONSOLIDATION: UNCERTAIN}),
@@ -91,6 +101,9 @@ DIFFICULT = [
     # what another organ has, and words within words
     ("A nodule in the left lobe of the thyroid gland.", {}),
     ("Findings consistent with infection.", {}),
+    ("Subcutaneous emphysema of the chest wall.", {}),
+    ("Apical pleuroparenchymal scarring.", {"Pulmonary fibrotic sequela": PRESENT}),
+    ("A scar of the skin.", {}),
     ("The heart is normal in size.", {}),
     ("Fibroatelectatic changes.", {"Pulmonary fibrotic sequela": PRESENT}),
     ("Plaques in the left coronary artery.", {"Coronary artery wall calcification": PRESENT}),
@@ -152,6 +165,7 @@ def test_it_never_calls_itself_by_the_name_of_another():
         "increase a of ",
         "?",
         "nodule, and ",
+        "no nodule, with ",
         "significantly ",
     ],
 )

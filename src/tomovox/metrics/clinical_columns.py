@@ -157,7 +157,7 @@ OF_LABELS = frozenset(key for key, m in CLINICAL_METRICS.items() if m.details !=
 def of_labels(found: Findings, names: Sequence[str], details: str) -> list[Metric]:
     """Return the metrics of labels with what they measure: the agreement on the labels `names`.
 
-    `details`, such as "references:labels.csv|labeller:rule-1", go into their signatures. A record
+    `details`, such as "references:labels.csv|labeller:rule-2", go into their signatures. A record
     without findings does not count.
     """
 

@@ -1,14 +1,15 @@
 """Which findings does a report say are there? Rules that anyone can read: terms, denials, doubts.
 
 A report is cut into sentences and these into clauses. A denial or a doubt reaches as far as its
-clause does, forwards ("no nodule") or backwards ("nodules were not observed"). This is the manner
-of NegEx (Chapman et al., J. Biomed. Inform. 34, 2001) and ConText (Harkema et al., J. Biomed.
-Inform. 42, 2009); rules and terms are our own.
+clause does, backwards ("nodules were not observed") or forwards ("no nodule"), there not beyond a
+", with". This is the manner of NegEx (Chapman et al., J. Biomed. Inform. 34, 2001) and ConText
+(Harkema et al., J. Biomed. Inform. 42, 2009); rules and terms are our own.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
@@ -24,13 +25,14 @@ class Status(IntEnum):
     PRESENT = 2
 
 
-_SENTENCES = re.compile(r"(?<=[.!?])(?=\s|[^\w\s]|[A-Z])|[;\n•·]+|\"(?=\s*[A-Z])")
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!\b[Vv][Ss]\.)(?=\s|[^\w\s]|[A-Z])|[;\n•·]+|\"(?=\s*[A-Z])")
 _DOUBTED_ASIDES = re.compile(r"\(([^()?]*\?[^()]*)\)")
 _MARKS = re.compile(r"[()\"]")
 _BREAKS = re.compile(
     r"\b(?:but|however|although|though|except|apart from|other than|while|whereas|despite)\b"
     r"|(?=\bthere (?:is|are|was|were)\b)|(?=\bwithout\b)"
 )
+_STOPS = re.compile(r", with\b(?! or without\b)")
 _JOINTS = re.compile(r"(,\s+(?:and\s+)?|\s+and\s+)")
 _VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|had|can|cannot|could|shows?|showed|draws?|drew)\b"
@@ -47,22 +49,24 @@ _NO_CHANGE = (
 )
 _DENIES_AFTER = re.compile(
     rf"\b(?:no(?! longer\b){_NO_CHANGE}|without{_NO_CHANGE}|absence of|free of|negative for"
-    r"|neither|nor|devoid of|rather than|resolution of|instead of)\b"
+    r"|neither|nor|devoid of|rather than|resolution of|instead of)\b|^resolved\b"
 )
 _DENIES_BEFORE = re.compile(
     rf"\b(?:not|never|no longer)\b(?: (?:been|be|being|yet|clearly|clear|significantly))*"
     rf" {_SEEN}\b{_EARLIER}"
     r"|\b(?:is|are|was|were|has|have)(?: now| completely)? (?:absent|resolved|disappeared)\b"
-    r"|\b(?:has|have|had) been (?:excluded|ruled out)\b|\bdisappear\w*"
+    r"|\b(?:has|have|had) been (?:excluded|ruled out|removed)\b|\bdisappear\w*"
+    r"|: none\b|: (?:no|nil|absent|negative)\.?$"
 )
 _DENIED_WITHIN = re.compile(r"\b(?:no|not|never|without)\b")
 _DOUBTS_AFTER = re.compile(
     r"\b(?:possibl[ey]|probabl[ey]|suspected|suspicio(?:us|n)(?: for| of)?|likely|questionable"
-    r"|may|might|could|in terms of|to exclude|to rule out|evaluat(?:ed|ion) for|differential)\b"
+    r"|may|might|could|in terms of|to exclude|rule out|evaluat(?:ed|ion) for|differential"
+    r"|vs|versus)\b"
 )
 _DOUBTS_BEFORE = re.compile(
     r"\b(?:can ?not|could not|can't|not)(?: be)?(?: \w+)? (?:excluded|ruled out)\b"
-    r"|\b(?:is|are|was|were) (?:suspected|questionable|possible)\b|\?"
+    r"|\b(?:is|are|was|were) (?:suspected|questionable|possible)\b|\b(?:vs|versus)\b|\?"
 )
 _ANY = re.compile("|".join(term[0] for terms in TERMS.values() for term in terms))
 _TERMS = {name: [tuple(map(re.compile, term)) for term in terms] for name, terms in TERMS.items()}
@@ -78,7 +82,7 @@ class RuleLabeller:
     figures made with the one do not compare with figures made with the other.
     """
 
-    name = "rule-1"
+    name = "rule-2"
     labels = tuple(TERMS)
 
     def __call__(self, texts: Sequence[str]) -> list[frozenset[str]]:
@@ -133,10 +137,14 @@ def _joined(parts: Sequence[str]) -> Iterator[str]:
 
 def _scopes(clause: str) -> list[Scope]:
     """Return from where to where a clause denies or doubts what it names."""
-    end = len(clause)
+    stops = [*(found.start() for found in _STOPS.finditer(clause)), len(clause)]
     after = ((_DOUBTS_AFTER, Status.UNCERTAIN), (_DENIES_AFTER, Status.ABSENT))
     before = ((_DOUBTS_BEFORE, Status.UNCERTAIN), (_DENIES_BEFORE, Status.ABSENT))
-    found = [(f.end(), end, said) for words, said in after for f in words.finditer(clause)]
+    found = [
+        (f.end(), stops[bisect_left(stops, f.end())], said)
+        for words, said in after
+        for f in words.finditer(clause)
+    ]
     return found + [(0, f.start(), said) for words, said in before for f in words.finditer(clause)]
 
 

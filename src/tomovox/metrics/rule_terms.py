@@ -43,7 +43,7 @@ TERMS: dict[str, tuple[Term, ...]] = {
     "Coronary artery wall calcification": ((_CALCIFIED, r"coronar|\blad\b"),),
     "Hiatal hernia": ((r"hiatal[ -]herni|hiatus hernia|herni\w+ of the (?:stomach|hiat)",),),
     "Lymphadenopathy": ((r"lymphadeno(?:path|megal)|\blaps?\b|adenopath|lymph[ -]?nod(?:e|ul)",),),
-    "Emphysema": ((r"emphysem|bulla|bleb",),),
+    "Emphysema": ((r"(?<!subcutaneous )(?<!surgical )(?<!mediastinal )emphysem|bulla|bleb",),),
     "Atelectasis": ((r"(?<!fibro)atel[ea]cta",),),
     "Lung nodule": ((r"\bnodul", rf"^(?!.*(?:{_ELSEWHERE}))"),),
     "Lung opacity": (
@@ -55,7 +55,8 @@ TERMS: dict[str, tuple[Term, ...]] = {
     ),
     "Pulmonary fibrotic sequela": (
         (
-            r"sequel|fibro(?:tic|sis|us|atel)|(?:parenchymal|subpleural) bands?\b",
+            r"sequel|fibro(?:tic|sis|us|atel)|(?:parenchymal|subpleural) bands?\b"
+            r"|(?:parenchymal|subpleural|apical|pulmonary|lung) scar",
             rf"^(?!.*(?:{_ELSEWHERE}|{_BROKEN}))",
         ),
     ),
