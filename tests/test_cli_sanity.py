@@ -95,6 +95,7 @@ def test_runs_with_labels_show_how_far_their_findings_are(tmp_path, monkeypatch,
     folder = labelled_runs.write_run(tmp_path / "one" / "mixed-s0", MIXED)
     label_runs([folder], Labelling("references", LABELLER))
     assert main(["sanity", str(tmp_path / "one"), "--output", str(tmp_path)]) == 0
+    assert "(trivial" in capsys.readouterr().out
     board = pd.read_csv(tmp_path / "sanity.csv").set_index(["metric", "model"])["value"]
     assert board["crg", REFERENCE] == 1.0
     assert board["crg", SHUFFLED] < board["crg", "mixed"] < 1.0

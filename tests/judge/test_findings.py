@@ -7,6 +7,7 @@ from labelled_runs import LABELLER, LABELS, MIXED, PERFECT, only_clinical, write
 from tomovox.judge.findings import COLUMNS, findings_of, findings_sheets
 from tomovox.judge.labelling import Labelling, label_runs
 from tomovox.judge.outcome import outcome_of
+from tomovox.judge.verdicts import Asked
 from tomovox.schema import TomovoxError
 
 
@@ -69,6 +70,11 @@ def test_the_table_is_written_beside_the_others(outcome, tmp_path):
 def test_crg_stands_beside_its_trivial_value_in_every_form(outcome, tmp_path, form):
     outcome.write(tmp_path, [], [])
     assert "trivial 0.333" in (tmp_path / f"table.{form}").read_text().replace("\\", "")
+
+
+def test_verdicts_of_crg_tell_its_trivial_value(outcome):
+    asked = outcome.only(Asked(metrics=("crg",))).every_sheet()
+    assert asked[0].title.startswith("report: crg (trivial 0.333), standard, ")
 
 
 @pytest.mark.parametrize(

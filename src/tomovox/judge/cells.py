@@ -146,6 +146,12 @@ def trivial_of(metric: str, protocol: str) -> str:
     return "" if known is None or known.trivial is None else f"trivial {known.trivial:.3f}"
 
 
+def beside_trivial(metric: str, protocol: str) -> str:
+    """Return the name of a metric with its trivial value if it has one: "crg (trivial 0.333)"."""
+    trivial = trivial_of(metric, protocol)
+    return f"{metric} ({trivial})" if trivial else metric
+
+
 def lower_is_better(metric: str, protocol: str) -> bool:
     """Return whether a smaller value is the better one; an unknown metric is better when larger."""
     known = METRICS.get(metric_key(metric, protocol))

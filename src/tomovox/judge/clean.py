@@ -16,7 +16,16 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from tomovox.files import write_atomically
-from tomovox.judge.cells import KINDS, Run, cells_of, is_below, runs_of, shown, where
+from tomovox.judge.cells import (
+    KINDS,
+    Run,
+    beside_trivial,
+    cells_of,
+    is_below,
+    runs_of,
+    shown,
+    where,
+)
 from tomovox.judge.clean_split import CleanSplit, Leaked
 from tomovox.judge.columns import Answers, Pair, columns_of
 from tomovox.judge.compare import DRAWS, LEVEL, SEED
@@ -212,7 +221,7 @@ def _clean_sheet(part: pandas.DataFrame, split: CleanSplit, by_type: bool) -> Sh
             if kind == ALL:
                 why[cell["left_out"]].append(label)
     return Sheet(
-        title=f"{task}: {metric}, {protocol}, official and clean",
+        title=f"{task}: {beside_trivial(metric, protocol)}, {protocol}, official and clean",
         heads=("model", *(["question type"] if by_type else []), *HEADS),
         rows=tuple(rows),
         section=task,

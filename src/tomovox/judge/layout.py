@@ -14,6 +14,7 @@ from tomovox.judge.cells import (
     KINDS,
     Place,
     Run,
+    beside_trivial,
     cells_of,
     headlines_in,
     is_below,
@@ -22,7 +23,6 @@ from tomovox.judge.cells import (
     runs_of,
     shown,
     span,
-    trivial_of,
     unit_of,
     where,
 )
@@ -147,8 +147,8 @@ def _is_primary(task: str, metric: str, protocol: str) -> bool:
 def _headed(metric: str, protocol: str) -> str:
     """Return a metric with its unit and trivial value, and an arrow where smaller is better."""
     arrow = " ↓" if lower_is_better(metric, protocol) else ""
-    beside = f" ({trivial})" if (trivial := trivial_of(metric, protocol)) else ""
-    return f"{metric}{UNITS.get(unit_of(metric, protocol), '')}{beside}{arrow}"
+    unit = UNITS.get(unit_of(metric, protocol), "")
+    return f"{beside_trivial(metric, protocol)}{unit}{arrow}"
 
 
 def _grid(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from tomovox.judge.cells import beside_trivial
 from tomovox.judge.published import Figure
 from tomovox.judge.reported import SAME_DATA, same_numbers, systems_of
 from tomovox.metrics.metric import PROTOCOLS
@@ -179,7 +180,8 @@ def _table(entries: Iterable[Entry]) -> list[str]:
     for entry in entries:
         name = entry.model if entry.seed is None else f"{entry.model} (seed {entry.seed})"
         cells = (
-            *(name, entry.system, entry.task, entry.question_type, entry.metric),
+            *(name, entry.system, entry.task, entry.question_type),
+            beside_trivial(entry.metric, entry.protocol),
             *(_shown(entry.reported, entry.unit), _with_interval(entry)),
             _shown(entry.difference, entry.unit, "+").replace("%", " points"),
             "not stated" if entry.n_reported is None else str(entry.n_reported),

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tomovox.judge.cells import Run, cells_of, metrics_in, runs_of, shown, span, where
+from tomovox.judge.cells import (
+    Run,
+    beside_trivial,
+    cells_of,
+    metrics_in,
+    runs_of,
+    shown,
+    span,
+    where,
+)
 from tomovox.judge.columns import Column, columns_of
 from tomovox.judge.compare import DRAWS, LEVEL, SEED
 from tomovox.judge.reliance import LEAST_GAIN
@@ -167,8 +176,9 @@ def _sheet(part: pandas.DataFrame, task: str, protocol: str, runs: Mapping[Run, 
             cell = cells.get((run, ALL, metric, protocol))
             row.append(shown(cell, metric, protocol, short=True) if is_value else _shown(cell))
         rows.append(tuple(row))
+    named = (beside_trivial(metric, protocol) for metric in heads)
     title = f"{task}, protocol {protocol}: from floor to ceiling ({span(part['n'])})"
-    return Sheet(title, ("model", *heads), tuple(rows), task, tuple(told))
+    return Sheet(title, ("model", *named), tuple(rows), task, tuple(told))
 
 
 def _shown(cell: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomovox.judge.cells import (
     KINDS,
+    beside_trivial,
     cells_of,
     is_below,
     lower_is_better,
@@ -155,7 +156,7 @@ def _verdict_sheet(part: pandas.DataFrame, reference: str, by_type: bool, correc
     if (shown_rows["lo"] == shown_rows["hi"]).any():
         told.append(NO_WIDTH)
     return Sheet(
-        title=f"{task}: {metric}, {protocol}, {of}, against {reference}",
+        title=f"{task}: {beside_trivial(metric, protocol)}, {protocol}, {of}, against {reference}",
         heads=("model", *(["question type"] if by_type else []), *HEADS),
         rows=tuple(rows),
         section=task,
@@ -231,5 +232,5 @@ def _seed_sheet(part: pandas.DataFrame) -> Iterator[Sheet]:
                 (model, str(len(mine)), *(_points(each, metric, protocol) for each in numbers))
             )
     if rows:
-        title = f"{task}: {metric}, {protocol}, over seeds"
+        title = f"{task}: {beside_trivial(metric, protocol)}, {protocol}, over seeds"
         yield Sheet(title, SEED_HEADS, tuple(rows), task)
