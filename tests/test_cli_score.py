@@ -185,4 +185,20 @@ def test_a_scorer_that_lacks_something_says_what_to_install(reports, capsys, mon
     monkeypatch.setenv("TOMOVOX_GREEN", "/no/such/python")
     assert main(["score", "runs/one", "--scorer", "green"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "pip install git+https://github.com/Stanford-AIMI/GREEN" in said
+    assert "Python 3.12.1, the only one that it takes, run pip install green_score==0.0.12" in said
+
+
+def test_what_is_lacking_is_said_once_for_all_metrics(reports, capsys, monkeypatch):
+    monkeypatch.delenv("TOMOVOX_RADBERT", raising=False)
+    assert main(["score", "runs/one", "--labels", "references", "--labeller", "radbert"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("TOMOVOX_RADBERT is not set") == 1
+    assert "recall_micro standard, crg standard: unavailable: no RadBERT" in said
+
+
+def test_findings_that_no_run_has_are_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "runs" / "one" / "a-s0", "A. axial")
+    assert main(["score", "runs/one", "--labels", "references"]) == 2
+    error = capsys.readouterr().err
+    assert "no run here answers reports" in error and error.count("\n") == 1

@@ -174,7 +174,12 @@ def _score(options: argparse.Namespace) -> int:
     if options.labeller and options.labels is None:
         raise TomovoxError("--labeller reads reports to compare their findings: add --labels")
     with only_process_in_all(runs):
-        label_runs([place for run in runs for place in answers_of(run).values()], how)
+        places = [place for run in runs for place in answers_of(run).values()]
+        if not label_runs(places, how) and (how.labels is not None or how.scorers):
+            raise TomovoxError(
+                f"{runs[0]}: no run here answers reports, so that there are no findings to "
+                f"compare: leave --labels and --scorer out"
+            )
         outcome = outcome_of(runs, extras=extras_of(runs), again=True)
         for folder in folders:
             missing = unanswered(folder, runs)

@@ -75,22 +75,25 @@ def label_files(root: Path) -> list[Path]:
     return next((found for place in TABLES if (found := sorted(root.glob(place)))), [])
 
 
-def label_runs(folders: Iterable[Path], how: Labelling, root: Path | None = None) -> None:
+def label_runs(folders: Iterable[Path], how: Labelling, root: Path | None = None) -> list[Path]:
     """Write clinical.json into every RUN folder that has reports; nothing where nothing is asked.
 
-    `root` is the data root of the runs. What cannot run here is noted in the file, and tables print
-    why. Raises TomovoxError for a record that the table of labels has no row for, and as
-    `Labelling.check`.
+    Returns the folders that it wrote into. `root` is the data root of the runs. What cannot run
+    here is noted in the file, and tables print why. Raises TomovoxError for a record that the table
+    of labels has no row for, and as `Labelling.check`.
     """
     how.check()
     table = how.table(root)
     if table is None and how.labels is None and not how.scorers:
-        return
+        return []
+    written = []
     for folder in folders:
         predictions = [p for p in read_predictions(folder / PREDICTIONS) if p.task in CLINICAL]
         if predictions:
             found = labelled(predictions, how, table).after(read_labelled(folder))
             write_labelled(folder, found)
+            written.append(folder)
+    return written
 
 
 def labelled_alike(folders: Iterable[Path]) -> Callable[[Sequence[Prediction]], list[Metric]]:

@@ -154,7 +154,8 @@ def print_table(frame: pandas.DataFrame, console: Console, remarks: Sequence[str
         printer.print_task(part, task, headlines)
         printer.print_types(part, task, headlines)
     marked = [READ] if printer.marked else []
-    for note in [*marked, *printer.notes, *remarks]:
+    lacking = [f"{', '.join(names)}: {why}" for why, names in printer.lacking.items()]
+    for note in [*marked, *lacking, *printer.notes, *remarks]:
         console.print(escape(printable(note)), highlight=False)
 
 
@@ -173,14 +174,16 @@ def _fitting(heads: Sequence[str], model: int = MODEL_WIDTH) -> list[int]:
 
 @dataclass
 class _Printer:
-    """Prints tables of the terminal; `notes` collects why cells are empty or columns missing.
+    """Prints tables of the terminal; `notes` collects why columns are missing.
 
-    `marked` says if a value has a mark.
+    `lacking` has the metrics whose cells are empty by the reason, `marked` says if a value has a
+    mark.
     """
 
     console: Console
     runs: Mapping[Run, str]
     notes: dict[str, None] = field(default_factory=dict)
+    lacking: dict[str, dict[str, None]] = field(default_factory=dict)
     marked: bool = False
 
     def print_task(
@@ -243,6 +246,6 @@ class _Printer:
                 cells.append(Text(text, style="bold" if printed.best else ""))
                 self.marked |= bool(mark) or printed.best
                 if cell is not None and cell["note"]:
-                    self.notes[f"{metric} {protocol}: {cell['note']}"] = None
+                    self.lacking.setdefault(cell["note"], {})[f"{metric} {protocol}"] = None
             table.add_row(escape(printable(label)), *cells)
         self.console.print(table)
