@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tomovox import report_content
@@ -17,6 +18,7 @@ from tomovox.report_content import (
     content_of,
     records_of,
     samples_of,
+    scales_of,
     scores_in,
     unknown,
     volumes_of,
@@ -194,6 +196,13 @@ def test_slices_of_a_mask_are_looked_up_for_shown_volumes_alone(tmp_path, data):
 
 
 # ---- tables and provenance -------------------------------------------------------------------
+
+
+def test_the_page_tells_the_trivial_value_of_crg():
+    rows = [{"metric": name, "protocol": "standard"} for name in ("crg", "f1_macro")]
+    scales = scales_of(pd.DataFrame(rows))
+    assert scales["crg.standard"].trivial == "trivial 0.333"
+    assert not scales["f1_macro.standard"].trivial
 
 
 def test_the_page_has_the_tables_of_models_and_controls(runs):

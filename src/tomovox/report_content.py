@@ -17,7 +17,14 @@ from tomovox.data.evidence import facts_of as evidence_of
 from tomovox.data.published_files import choices_text
 from tomovox.data.records import read_records
 from tomovox.data.volumes import read_volume, resolve_inside
-from tomovox.judge.cells import headlines_in, lower_is_better, metrics_in, runs_of, unit_of
+from tomovox.judge.cells import (
+    headlines_in,
+    lower_is_better,
+    metrics_in,
+    runs_of,
+    trivial_of,
+    unit_of,
+)
 from tomovox.judge.compare import SIGNIFICANT
 from tomovox.judge.facts import facts_of
 from tomovox.judge.layout import LEGEND
@@ -103,7 +110,9 @@ def scales_of(frame: pandas.DataFrame) -> dict[str, Scale]:
     """Return how each metric of a long table is read, in the order of columns."""
     headlines = set(headlines_in(frame))
     return {
-        metric_key(*pair): Scale(unit_of(*pair), lower_is_better(*pair), pair in headlines)
+        metric_key(*pair): Scale(
+            unit_of(*pair), lower_is_better(*pair), pair in headlines, trivial_of(*pair)
+        )
         for pair in metrics_in(frame)
     }
 

@@ -79,7 +79,8 @@ function printed(value, scale) {
 
 function headed(key, scale) {
   const name = key.slice(0, key.lastIndexOf("."));
-  return name + (UNITS[scale.unit] ?? "") + (scale.lower ? " ↓" : "");
+  const trivial = scale.trivial ? ` (${scale.trivial})` : "";
+  return name + trivial + (UNITS[scale.unit] ?? "") + (scale.lower ? " ↓" : "");
 }
 
 function protocolOf(key) {

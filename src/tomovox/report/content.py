@@ -24,12 +24,14 @@ Volume = UInt8[np.ndarray, "_D _H _W"]
 class Scale:
     """How a metric is read: its unit (percent, fraction, rank or unknown), and which way is better.
 
-    `headline` metrics stand in the tables before a reader asks for all of them.
+    `headline` metrics stand in the tables before a reader asks for all of them. `trivial`, such as
+    "trivial 0.333", is the value of answers without content, where all data have one.
     """
 
     unit: str = ""
     lower_is_better: bool = False
     headline: bool = True
+    trivial: str = ""
 
 
 @dataclass(frozen=True, slots=True)

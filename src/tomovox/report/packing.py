@@ -95,7 +95,8 @@ def _scales(content: Content) -> dict[str, Scale]:
 
 
 def _scale(scale: Scale) -> dict[str, Any]:
-    return {"unit": scale.unit, "lower": scale.lower_is_better, "headline": scale.headline}
+    told = {"unit": scale.unit, "lower": scale.lower_is_better, "headline": scale.headline}
+    return told | {"trivial": scale.trivial}
 
 
 def _columns(content: Content) -> dict[str, list[Any]]:
