@@ -71,6 +71,20 @@ def test_a_record_without_a_row_is_not_passed_over(run, table):
         label_runs([run], Labelling(str(table), LABELLER))
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [(TABLE[: TABLE.rindex("report")], "no row for report/test/4"), ("id,ghost\n", "'ghost'")],
+)
+def test_a_table_of_the_data_that_does_not_fit_leaves_the_other_metrics(
+    run, tmp_path, changed, said
+):
+    place = tmp_path / "data" / "multi_abnormality_labels"
+    place.mkdir(parents=True)
+    (place / "labels.csv").write_text(changed)
+    label_runs([run], Labelling(labeller=LABELLER), tmp_path / "data")
+    assert said in read_labelled(run).unavailable[OF_LABELS]
+
+
 def test_a_label_that_the_labeller_does_not_know_is_refused(run, table):
     table.write_text(TABLE.replace("mass", "ghost"))
     with pytest.raises(TomovoxError, match="words-1 does not know 'ghost'"):

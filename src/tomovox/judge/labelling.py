@@ -79,8 +79,8 @@ def label_runs(folders: Iterable[Path], how: Labelling, root: Path | None = None
     """Write clinical.json into every RUN folder that has reports; nothing where nothing is asked.
 
     Returns the folders that it wrote into. `root` is the data root of the runs. What cannot run
-    here is noted in the file, and tables print why. Raises TomovoxError for a record that the table
-    of labels has no row for, and as `Labelling.check`.
+    here is noted in the file, and tables print why. Raises TomovoxError as `labelled` and as
+    `Labelling.check`.
     """
     how.check()
     table = how.table(root)
@@ -127,18 +127,26 @@ def labelled_alike(folders: Iterable[Path]) -> Callable[[Sequence[Prediction]], 
 def labelled(
     predictions: Sequence[Prediction], how: Labelling, table: LabelTable | None = None
 ) -> Labelled:
-    """Return the labels of reports and their references, and what scorers say of them."""
+    """Return the labels of reports and their references, and what scorers say of them.
+
+    Raises TomovoxError for a record, and for a labeller, that a table which was asked for does not
+    fit; of one that the data just have, the reason stands in place of values.
+    """
     kind = find_labeller(how.labeller)
     unavailable: dict[str, str] = {}
     names: tuple[str, ...] = ()
     pairs: list[Pair] = [(frozenset(), frozenset())] * len(predictions)
     if table is not None or how.labels == REFERENCES:
-        names = kind.labels if table is None else _known(table, kind)
-        wanted = None if table is None else _rows(predictions, table)
+        names = kind.labels if table is None else table.names
         try:
+            wanted = None if table is None else _rows(predictions, table, kind)
             pairs = _pairs(predictions, kind(), wanted)
         except Unavailable as reason:
             unavailable[LABELS] = str(reason)
+        except TomovoxError as fault:
+            if how.labels is not None:
+                raise
+            unavailable[LABELS] = str(fault)
     values = {scorer: _values(scorer, predictions, unavailable) for scorer in how.scorers}
     answers = {}
     for place, (prediction, (said, right)) in enumerate(zip(predictions, pairs, strict=True)):
@@ -163,18 +171,16 @@ def _pairs(
     return list(zip(said, wanted, strict=True))
 
 
-def _known(table: LabelTable, kind: Any) -> tuple[str, ...]:
-    """Return the labels of a table; TomovoxError for one that the labeller does not know."""
+def _rows(predictions: Sequence[Prediction], table: LabelTable, kind: Any) -> list[frozenset[str]]:
+    """Return the labels that a table gives each record.
+
+    Raises TomovoxError where it gives one none, and for labels that the labeller does not know.
+    """
     if unknown := sorted(set(table.names) - set(kind.labels)):
         raise TomovoxError(
             f"{table.source}: the labeller {kind.name} does not know {unknown[0]!r}; leave the "
             f"column out, or name another labeller"
         )
-    return table.names
-
-
-def _rows(predictions: Sequence[Prediction], table: LabelTable) -> list[frozenset[str]]:
-    """Return the labels that a table gives each record; TomovoxError where it gives one none."""
     found = {p.id: table.of(p.id) for p in predictions}
     if missing := [record for record, mine in found.items() if mine is None]:
         raise TomovoxError(
