@@ -31,7 +31,8 @@ from tomovox.data.experiment_data import DataSource, PhantomData
 from tomovox.data.records import case_of
 from tomovox.data.study_series import studies_to_read
 from tomovox.data.volumes import read_volume
-from tomovox.models.masked_embedding import MaskedEmbedding, hidden_slices, percept_of
+from tomovox.models.masked_embedding import MaskedEmbedding, hidden_slices
+from tomovox.models.slice_reading import percept_of
 from tomovox.models.slices import SliceEncoder, SliceEncoderConfig
 from tomovox.schema import Studies
 from tomovox.stage_kinds import MaskedEmbeddingStage, SelfDistillationStage, SharedStages

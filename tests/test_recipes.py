@@ -134,7 +134,7 @@ STEP: Config = {
 def parts(tmp_path_factory) -> Path:
     """A phantom data set and tiny models in the places of the public ones."""
     folder = tmp_path_factory.mktemp("parts")
-    write_phantom(folder / "data", cases=6, seed=0, difficulty="easy", series=1)
+    write_phantom(folder / "data", cases=6, seed=0, difficulty="easy", series=2)
     return folder
 
 
@@ -206,3 +206,17 @@ def test_one_step_of_a_scaled_down_recipe_moves_every_part_that_trains_and_nothi
     told = {name.partition(".")[0] for name in trains}
     assert {name.partition(".")[0] for name in moved} == told
     assert {part.partition(" ")[0] for part in TRAINS[name_of(path)]} == told
+
+
+def test_ms_vlm_s_later_stages_find_the_slice_vectors_that_masked_slices_were_told_from(
+    parts, tmp_path
+):
+    kept = {"model": {"init_args": {"percepts": {"folder": str(tmp_path)}}}}
+    epoch = {"trainer": {"max_steps": -1, "max_epochs": 1, "limit_val_batches": 0}}
+    counts = {}
+    for stage in ("mem", "align"):
+        recipe = read_yaml(BASELINES / f"ms_vlm/published_{stage}.yaml")
+        cli = instantiate(merged(scaled(recipe, parts), kept, epoch), stage)
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+        counts[stage] = cli.model.percepts.found, cli.model.percepts.made
+    assert counts["mem"][1] and counts["align"][0] and not counts["align"][1]

@@ -23,8 +23,9 @@ from tomovox.data.training_loader import TrainingLoader
 from tomovox.data.views import ViewsConfig
 from tomovox.data.volumes import read_volume
 from tomovox.left_out import write_left_out
-from tomovox.models.masked_embedding import MaskedEmbedding, MaskingConfig, percept_of
+from tomovox.models.masked_embedding import MaskedEmbedding, MaskingConfig
 from tomovox.models.self_distillation import DistillationConfig, SelfDistillation
+from tomovox.models.slice_reading import percept_of
 from tomovox.models.slice_store import SliceStore
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig

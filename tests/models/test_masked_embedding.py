@@ -12,11 +12,11 @@ from tomovox.models.masked_embedding import (
     MaskingConfig,
     hidden_slices,
     masked_loss,
-    percept_of,
     visible_mean,
 )
 from tomovox.models.part_training import save_part
 from tomovox.models.percepts import PerceptsConfig, perceived
+from tomovox.models.slice_reading import percept_of
 from tomovox.models.weights import save_tensors
 from tomovox.schema import Studies, TomovoxError
 

@@ -61,6 +61,8 @@ class VolumeLM(LightningModule):
     """Names of the features of a percept that have a row per slice: (u n ...)."""
     scoring_parts: tuple[str, ...] = ()
     """Names of the modules that decide the slice scores."""
+    by_series: bool = False
+    """Whether `encode` is given one series at a time, of which `join` makes the percept."""
     unread: frozenset[str] = frozenset()
     """Names of the system's own settings that `encode` does not read."""
 
@@ -102,10 +104,6 @@ class VolumeLM(LightningModule):
     def encode(self, studies: Studies) -> Percept:
         """Return the part of a percept that follows from voxels alone, and can be kept on disk."""
         return self.perceive(studies)
-
-    def tell(self, percept: Percept, studies: Studies) -> Percept:
-        """Return what `encode` made with what else is known of its studies: the whole percept."""
-        return percept
 
     @abstractmethod
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
@@ -152,7 +150,7 @@ class VolumeLM(LightningModule):
     def _set_trainable(self) -> None:
         """Set requires_grad by stage; note which frozen parts their source can give again."""
         for name in self.frozen_encoders():
-            getattr(self, name).requires_grad_(False)
+            getattr(self, name).requires_grad_(False).eval()
             config = getattr(self, name).config
             if source := self.released or config.weights or getattr(config, "name", None):
                 self.sources[name] = source

@@ -5,7 +5,6 @@ slice vector, r t rows and places as slices are laid out, z Z-former width.
 Source: MS-VLM (arXiv 2412.13558), masked embedding modelling.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from tomovox.models.part_training import PartTraining
 from tomovox.models.percepts import PerceptsConfig, perceived
 from tomovox.models.slice_layout import layout_of
-from tomovox.models.slice_sequence import joined, kept_slices, slice_vectors, tell
+from tomovox.models.slice_reading import SliceReader
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import Percept, Studies, TomovoxError
@@ -47,7 +46,7 @@ class MaskingConfig:
             )
 
 
-class MaskedEmbedding(PartTraining):
+class MaskedEmbedding(SliceReader, PartTraining):
     """Train a Z-former to tell hidden slice vectors; the slice encoder stays as it is.
 
     Args:
@@ -80,7 +79,6 @@ class MaskedEmbedding(PartTraining):
     ):
         super().__init__()
         self.vision2d_config, self.zformer_config = vision2d, zformer
-        self.caps = zformer.max_slices, zformer.max_per_series
         self.masking = masking or MaskingConfig()
         self.percepts = None if percepts is None else percepts.build()
         self.lr, self.weight_decay, self.warmup, self.floor = lr, weight_decay, warmup, floor
@@ -105,19 +103,6 @@ class MaskedEmbedding(PartTraining):
         if hasattr(self, "vision2d"):
             self.vision2d.eval()
         return self
-
-    def perceive(self, studies: Studies) -> Percept:
-        """Return the slice vectors of studies and what is told of their places, as MS-VLM does."""
-        return self.tell(self.encode(studies), studies)
-
-    def encode(self, studies: Studies) -> Percept:
-        """Return the slice vectors alone."""
-        return slice_vectors(self.vision2d, studies, kept_slices(studies, *self.caps))
-
-    def tell(self, percept: Percept, studies: Studies) -> Percept:
-        """Return slice vectors with what is told of their places."""
-        kept = kept_slices(studies, *self.caps)
-        return tell(percept, studies, kept, self.zformer_config.max_series)
 
     def embed_studies(self, studies: Studies) -> Float[Tensor, "u l z"]:
         """Return each slice in the light of the others of its study."""
@@ -156,18 +141,6 @@ class MaskedEmbedding(PartTraining):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with warm-up and a cosine over the steps."""
         return self.cosine(self.decayed(self.lr, self.weight_decay), self.warmup, self.floor)
-
-
-def percept_of(
-    vectors: Sequence[Float[Tensor, "_D d"]], studies: Studies, config: ZFormerConfig
-) -> Percept:
-    """Return what a Z-former reads of the vectors of all slices of each series.
-
-    Of `studies` only depths and names are read: their volumes may be of no pixels.
-    """
-    kept = kept_slices(studies, config.max_slices, config.max_per_series)
-    read = [each[index] for each, index in zip(vectors, kept, strict=True)]
-    return tell(joined(read, studies), studies, kept, config.max_series)
 
 
 def hidden_slices(

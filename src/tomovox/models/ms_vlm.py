@@ -1,25 +1,21 @@
 """How does MS-VLM read a study? One vector per slice, related by a Z-former, then resampled.
 
-Letters: u studies, l slices of a study over all its series (padded to the longest), d encoder
-width.
 Source: MS-VLM (arXiv 2412.13558). No public code exists: this is a re-implementation.
 """
 
 from typing import Any
 
-from torch import Tensor
-
 from tomovox.models.base import VolumeLM
 from tomovox.models.projector import mlp
 from tomovox.models.resampler import Resampler
 from tomovox.models.slice_layout import layout_of
-from tomovox.models.slice_sequence import kept_slices, slice_vectors, tell
+from tomovox.models.slice_reading import SliceReader
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.zformer import ZFormerConfig
-from tomovox.schema import Percept, Questions, Studies, VisualTokens
+from tomovox.schema import Percept, Questions, VisualTokens
 
 
-class MSVLM(VolumeLM):
+class MSVLM(SliceReader, VolumeLM):
     """CLS per slice -> Z-former over the slice sequence -> Perceiver resampler -> MLP (MS-VLM)."""
 
     remark = "MS-VLM is a re-implementation; there is no public code"
@@ -40,7 +36,6 @@ class MSVLM(VolumeLM):
         super().__init__(**shared)
         self.vision2d_config, self.zformer_config = vision2d, zformer
         self.latents, self.resampler_layers = latents, resampler_layers
-        self.caps = zformer.max_slices, zformer.max_per_series
 
     def build(self, width: int) -> None:
         """Create encoder, Z-former, resampler and projector."""
@@ -53,22 +48,6 @@ class MSVLM(VolumeLM):
     def frozen_encoders(self) -> list[str]:
         """Return the names of the encoders that never train, the Z-former's if it is frozen."""
         return super().frozen_encoders() + ["zformer"] * self.zformer_config.frozen
-
-    def perceive(self, studies: Studies) -> Percept:
-        """Return CLS vectors (u l d), which are "seen", and what is told of places and series."""
-        return self.tell(self.encode(studies), studies)
-
-    def encode(self, studies: Studies) -> Percept:
-        """Return CLS vectors (u l d) of the slices that are read, and which exist (u l)."""
-        return slice_vectors(self.vision2d, studies, self._kept(studies))
-
-    def tell(self, percept: Percept, studies: Studies) -> Percept:
-        """Return the percept with the slices' places and what is told of their series."""
-        return tell(percept, studies, self._kept(studies), self.zformer_config.max_series)
-
-    def _kept(self, studies: Studies) -> list[Tensor]:
-        """Return which slices of each series are read."""
-        return kept_slices(studies, *self.caps)
 
     def attend(self, percept: Percept, questions: Questions) -> VisualTokens:
         """Return the latents after Z-former and resampler; the question changes nothing.

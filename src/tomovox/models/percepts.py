@@ -56,6 +56,8 @@ def perceived(model: Any, studies: Studies) -> Percept:
 class PerceptsConfig:
     """Where the percepts of frozen encoders are kept, one file for each study.
 
+    Of a system that encodes `by_series` it is one for each series, whatever study that is part of.
+
     `dtype` is what features that have a width are kept in: "as_made" changes no bit; float16 and
     bfloat16 take half of float32's place, and training then reads the rounded ones from the first
     visit on.
@@ -74,9 +76,9 @@ class KeptPercepts:
 
     A file is named by the digest of voxels as the encoders get them (so of volume and transform),
     of the encoders' weights and settings, and of the dtypes that compute and keep it: what changed
-    is not found. One study is perceived at a time, so that its percept depends on no other; it
-    equals that of a batch but for the rounding of sums. A file that is damaged or of something else
-    is said and made again. `found` and `made` count studies.
+    is not found. One study (or series) is perceived at a time, so that its percept depends on no
+    other; it equals that of a batch but for the rounding of sums. A file that is damaged or of
+    something else is said and made again. `found` and `made` count files.
     """
 
     def __init__(self, folder: Path, dtype: Dtype = "as_made"):
@@ -107,12 +109,14 @@ class KeptPercepts:
         """
         device = studies.voxels[0].device
         maker = self._maker(model, device)
-        rows = [self._row(model, study, maker) for study in _each(studies)]
-        kept = {name: _stacked([row[name] for row in rows]).to(device) for name in rows[0]}
-        return model.tell(Percept(kept), studies)
+        rows = [self._row(model, each, maker) for each in _each(studies, model.by_series)]
+        if model.by_series:
+            on_device = [{name: x.to(device) for name, x in row.items()} for row in rows]
+            return model.join(on_device, studies)
+        return Percept({name: _stacked([row[name] for row in rows]).to(device) for name in rows[0]})
 
     def _row(self, model: Any, study: Studies, maker: str) -> dict[str, Tensor]:
-        """Return the features of one study, without their axis of studies."""
+        """Return the features of one study or series, without their axis of studies."""
         key = sha256(f"{maker} {_content(study)}".encode()).hexdigest()
         path = self.folder / key[:2] / f"{key}.safetensors"
         if (kept := _read(path, key)) is not None:
@@ -170,16 +174,19 @@ def _is_setting(value: Any) -> bool:
 
 
 def _settings_of(value: Any) -> Any:
-    """Return a setting; of a config without what its weights' digest tells, or nothing changes."""
+    """Return a setting; of a config without what its weights' digest tells, or nothing changes.
+
+    Nor is `chunk` told: how many slices are encoded at a time changes the rounding of sums alone.
+    """
     if not is_dataclass(value) or isinstance(value, type):
         return value
-    return {k: v for k, v in asdict(value).items() if k not in ("weights", "frozen")}
+    return {k: v for k, v in asdict(value).items() if k not in ("weights", "frozen", "chunk")}
 
 
-def _each(studies: Studies) -> Iterator[Studies]:
-    """Yield the voxels of every study alone, without what is told of them."""
-    owners = studies.study.tolist()
-    for row in range(len(studies)):
+def _each(studies: Studies, by_series: bool) -> Iterator[Studies]:
+    """Yield the voxels of every study, or series, alone, without what is told of them."""
+    owners = list(range(len(studies.voxels))) if by_series else studies.study.tolist()
+    for row in range(len(set(owners))):
         own = [place for place, owner in enumerate(owners) if owner == row]
         yield Studies(
             [studies.voxels[place] for place in own], torch.zeros_like(studies.study[own])

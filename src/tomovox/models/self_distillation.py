@@ -94,7 +94,8 @@ class SelfDistillation(PartTraining):
 
     def embed_studies(self, studies: Studies) -> Float[Tensor, "b d"]:
         """Return the CLS vectors of all slices of all series, one after another."""
-        return torch.cat([self.part(volume[0].unsqueeze(1))[0] for volume in studies.voxels])
+        slices = [volume[0].unsqueeze(1) for volume in studies.voxels]
+        return torch.cat([self.part(each, tokens=False)[0] for each in slices])
 
     def training_step(
         self, batch: tuple[Float[Tensor, "2 b 1 S S"], Float[Tensor, "l b 1 s s"]], batch_idx: int
@@ -175,7 +176,7 @@ class DistillationHead(nn.Module):
 
 def answers(network: nn.ModuleDict, views: Float[Tensor, "v b 1 s s"]) -> Float[Tensor, "v b k"]:
     """Return what a student or teacher says of views, each read at its own size."""
-    cls, _ = network["encoder"](views.flatten(0, 1), side=views.shape[-1])
+    cls, _ = network["encoder"](views.flatten(0, 1), side=views.shape[-1], tokens=False)
     return network["head"](cls).unflatten(0, views.shape[:2])
 
 

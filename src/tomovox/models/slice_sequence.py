@@ -94,7 +94,7 @@ def slice_vectors(
         by_size.setdefault(each.shape[1:], []).append(i)
     encoded: dict[int, Tensor] = {}
     for places in by_size.values():
-        cls, _ = encoder(torch.cat([slices[i] for i in places]))
+        cls, _ = encoder(torch.cat([slices[i] for i in places]), tokens=False)
         parts = cls.split([len(slices[i]) for i in places])
         encoded |= zip(places, parts, strict=True)
     return joined([encoded[i] for i in range(len(kept))], studies)

@@ -32,7 +32,7 @@ class SliceStore:
     @torch.no_grad()
     def make(self, encoder: SliceEncoder, volume: str, voxels: Float[Tensor, "1 D H W"]) -> None:
         """Encode a volume and keep the vectors of all of its slices."""
-        cls, _ = encoder(voxels[0].unsqueeze(1))
+        cls, _ = encoder(voxels[0].unsqueeze(1), tokens=False)
         save_tensors({"cls": cls}, self._file(volume), {"volume": volume})
 
     def read(self, volume: str) -> Float[Tensor, "D d"]:

@@ -1,6 +1,7 @@
 """How does each slice become tokens? 2D encoders, run on every slice of every series.
 
-Letters: s slices of the whole batch, p patch tokens per slice, d width, H W pixels.
+Letters: s slices of the whole batch, p patch tokens per slice, d width, H W pixels of a slice as it
+comes, S of a side as it is read.
 """
 
 from contextlib import nullcontext
@@ -150,19 +151,24 @@ class SliceEncoder(nn.Module):
         self.width = int(body.width)  # type: ignore[arg-type]
 
     def forward(
-        self, slices: Float[Tensor, "s c H W"], side: int | None = None
+        self, slices: Float[Tensor, "s c H W"], side: int | None = None, tokens: bool = True
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s p d"]]:
         """Return each slice's CLS vector and tokens, read at `side` pixels, by default `image`.
 
         Other sizes are resized bilinearly. c is 1, or 3 equal channels for a tower of transformers.
+        Without `tokens` p is 0: those of a chunk are forgotten before the next is read.
         """
-        size = side or self.config.image
+        parts = []
+        for chunk in slices.split(self.config.chunk):
+            cls, own = self.body(self._prepared(chunk, side or self.config.image))
+            parts.append((cls, own if tokens else own.new_empty(len(own), 0, own.shape[-1])))
+        return torch.cat([cls for cls, _ in parts]), torch.cat([own for _, own in parts])
+
+    def _prepared(self, slices: Float[Tensor, "s c H W"], size: int) -> Float[Tensor, "s _c S S"]:
+        """Return slices as the network reads them; done by chunk, as their copies are large."""
         if slices.shape[-2:] != (size, size):
             slices = F.interpolate(slices, size=(size, size), mode="bilinear", align_corners=False)
         if self.config.normalise == "imagenet":
-            mean = slices.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
-            slices = (slices.expand(-1, 3, -1, -1) - mean) / slices.new_tensor(IMAGENET_STD).view(
-                1, 3, 1, 1
-            )
-        parts = [self.body(chunk) for chunk in slices.split(self.config.chunk)]
-        return torch.cat([cls for cls, _ in parts]), torch.cat([tokens for _, tokens in parts])
+            mean, std = (slices.new_tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+            slices = (slices.expand(-1, 3, -1, -1) - mean) / std
+        return slices
