@@ -32,7 +32,16 @@ def mlp(width_in: int, width_out: int) -> int:
 BRIDGE = {"connector3d": mlp(768, 3072), "connector2d": mlp(1024, 3072), "tgis": 769 * 3072}
 VIT_B16, HEAD = 85_798_656, 769 * 2048 + 2049 * 2048 + 2049 * 256 + 65_536 * 256
 ZFORMER = 985_344 + 85_026_816 + 1_536  # embedding of slices, blocks, norm: our own sizes
-SEQUENCE = {"resampler": 42_548_736, "projector": mlp(768, 4096)}
+
+
+def resampler(width: int) -> int:
+    """Return the weights of 32 latents in 6 layers of 8 heads of 64, before slices of 768."""
+    attention = width * 512 * 3 + (512 + 1) * width + 3 * 2 * width
+    layer = attention + (width + 1) * 4 * width + (4 * width + 1) * width
+    return 769 * width + 32 * width + 6 * layer + 2 * width
+
+
+SEQUENCE = {"resampler": resampler(4096), "projector": mlp(4096, 4096)}
 TRAINS: dict[str, dict[str, int]] = {
     "blind/published": {"language lora": PHI3_LORA},
     # The pooler is kept and never read.
@@ -64,8 +73,8 @@ TRAINS: dict[str, dict[str, int]] = {
     "ms_vlm/suite": {
         # In place of 512 positions: places, 8 slots, and 5, 6 and 4 names told of a series.
         "zformer": ZFORMER + (65 + 8 + 5 + 6 + 4 - 512) * 768,
-        "resampler": SEQUENCE["resampler"],
-        "projector": mlp(768, 3072),
+        "resampler": resampler(1024),
+        "projector": mlp(1024, 3072),
         "language lora": 32 * 64 * (3072 + 3 * 3072 + 3072 + 3072),
     },
     "ms_vlm/published": SEQUENCE | {"language lora": 2 * 32 * 64 * (4096 + 4096)},
@@ -172,7 +181,7 @@ def scaled(recipe: Config, folder: Path) -> Config:
         small["question"] = {"name": str(text_encoder_folder(folder, language)), "weights": None}
     if "latents" in arguments:
         small["zformer"] = {"width": 16, "layers": 1, "heads": 2}
-        small |= {"latents": 4, "resampler_layers": 1}
+        small |= {"latents": 4, "resampler_layers": 1, "resampler_width": 32}
     template = {"tokenizer": str(language)}
     if "volume_tokens" in recipe["data"]["template"]["init_args"]:
         template |= {"volume_tokens": tokens, "max_length": 1024}

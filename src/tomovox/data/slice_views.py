@@ -136,8 +136,8 @@ class ViewDataset(Dataset[ViewItem]):
     """Views of slices of the volumes of some records, an item per volume.
 
     An index (row, seed) draws slices and views, the same for the same seed. A slice of one
-    intensity shows nothing and is not drawn; where others are few, some are drawn again. `left_out` lists
-    (record id, reason) of volumes that cannot be read.
+    intensity shows nothing and is not drawn; where others are few, some are drawn again. `left_out`
+    lists (record id, reason) of volumes that cannot be read.
     """
 
     def __init__(

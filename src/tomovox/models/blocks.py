@@ -41,14 +41,17 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Queries attend to a memory; a key-padding mask hides what is not there."""
+    """Queries attend to a memory; a key-padding mask hides what is not there.
 
-    def __init__(self, width: int, heads: int):
+    Heads divide `inner` channels, by default the width.
+    """
+
+    def __init__(self, width: int, heads: int, inner: int | None = None):
         super().__init__()
-        self.heads = heads
-        self.q = nn.Linear(width, width, bias=False)
-        self.kv = nn.Linear(width, 2 * width, bias=False)
-        self.out_proj = nn.Linear(width, width)
+        self.heads, inner = heads, inner or width
+        self.q = nn.Linear(width, inner, bias=False)
+        self.kv = nn.Linear(width, 2 * inner, bias=False)
+        self.out_proj = nn.Linear(inner, width)
 
     def forward(
         self,
@@ -63,8 +66,7 @@ class CrossAttention(nn.Module):
         self, x: Float[Tensor, "u k d"], memory: Float[Tensor, "r m d"], relate: Relate
     ) -> Float[Tensor, "u k d"]:
         """Return queries after `relate` has let them read a memory, which may lie otherwise."""
-        u, k, d = x.shape
-        return self.out_proj(relate(*self._heads(x, memory)).transpose(1, 2).reshape(u, k, d))
+        return self.out_proj(relate(*self._heads(x, memory)).transpose(1, 2).flatten(2))
 
     def weights(
         self,

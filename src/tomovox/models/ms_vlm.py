@@ -22,7 +22,7 @@ class MSVLM(SliceReader, VolumeLM):
     encoders = ("vision2d",)
     slice_features = ("cls",)
     scoring_parts = ("resampler",)
-    unread = frozenset(("zformer_config", "latents", "resampler_layers"))
+    unread = frozenset(("zformer_config", "latents", "resampler_layers", "resampler_width"))
 
     def __init__(
         self,
@@ -30,20 +30,26 @@ class MSVLM(SliceReader, VolumeLM):
         zformer: ZFormerConfig,
         latents: int = 32,
         resampler_layers: int = 6,
+        resampler_width: int | None = None,
         **shared: Any,
     ):
-        """Take the sizes of the parts; `shared` are the arguments of VolumeLM."""
+        """Take the sizes of the parts; `shared` are the arguments of VolumeLM.
+
+        The resampler is as wide as the Z-former unless `resampler_width` says otherwise.
+        """
         super().__init__(**shared)
         self.vision2d_config, self.zformer_config = vision2d, zformer
         self.latents, self.resampler_layers = latents, resampler_layers
+        self.resampler_width = resampler_width
 
     def build(self, width: int) -> None:
         """Create encoder, Z-former, resampler and projector."""
         config = self.zformer_config
         self.vision2d = self.vision2d_config.build()
         self.zformer = config.build(self.vision2d.width)
-        self.resampler = Resampler(config.width, config.heads, self.latents, self.resampler_layers)
-        self.projector = mlp(config.width, width)
+        sizes = self.latents, self.resampler_layers, self.resampler_width
+        self.resampler = Resampler(config.width, config.heads, *sizes)
+        self.projector = mlp(self.resampler.width, width)
 
     def frozen_encoders(self) -> list[str]:
         """Return the names of the encoders that never train, the Z-former's if it is frozen."""
