@@ -6,6 +6,7 @@ from lightning import Trainer, seed_everything
 from tiny_models import vision2d
 from torch.utils.data import DataLoader
 
+from tomovox.models import self_distillation
 from tomovox.models.part_training import between, save_part
 from tomovox.models.self_distillation import (
     DistillationConfig,
@@ -144,6 +145,36 @@ def test_after_a_step_the_teacher_has_followed_the_student_that_the_step_made():
     pairs = zip(start.teacher.parameters(), module.student.parameters(), strict=True)
     for (first, student), teacher in zip(pairs, module.teacher.parameters(), strict=True):
         torch.testing.assert_close(teacher, first.lerp(student, share))
+
+
+def test_the_teacher_s_inertia_and_the_weight_decay_follow_a_cosine_over_the_steps(monkeypatch):
+    inertia = []
+    monkeypatch.setattr(self_distillation, "follow", lambda *given: inertia.append(given[-1]))
+    module = fitted(views(), 4)
+    start = module.distillation.momentum
+    assert inertia == pytest.approx([between(start, 1.0, step / 4) for step in range(4)])
+    decays, norms = (g["weight_decay"] for g in module.trainer.optimizers[0].param_groups)
+    assert decays == pytest.approx(between(*module.weight_decay, 3 / 4)) and norms == 0
+
+
+@pytest.mark.parametrize(
+    ("progress", "temperature"), [(0.0, 0.04), (0.05, 0.055), (0.1, 0.07), (0.9, 0.07)]
+)
+def test_the_teacher_s_temperature_rises_and_stays(monkeypatch, progress, temperature):
+    monkeypatch.setattr(SelfDistillation, "progress", progress)
+    module = made(teacher_temperature=(0.04, 0.07), teacher_warmup=0.1)
+    assert module._teacher_temperature() == pytest.approx(temperature)
+
+
+def test_the_teacher_answers_at_the_temperature_of_the_moment(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        self_distillation, "sharpened", lambda *given: seen.append(given) or sharpened(*given)
+    )
+    module = made(teacher_temperature=(0.2, 0.6), teacher_warmup=1.0)
+    loss_of(module, views())
+    taught, _, temperature = seen[0]
+    assert taught.shape[0] == 2 and temperature == pytest.approx(0.4)
 
 
 def test_prototypes_are_held_still_at_first():
