@@ -45,6 +45,26 @@ def module(root: Path, **options) -> M3DDataModule:
     return data
 
 
+@pytest.mark.parametrize("mix", [{}, {"report": 2.0}])
+def test_what_is_told_changes_how_often_no_task_is_trained(m3d, mix):
+    fill(m3d, "train", [1, 2])
+    shares = []
+    for tell in (False, True):
+        data = M3DDataModule(
+            str(m3d.root), Template(), batch_size=2, mix=mix, tell_series=tell, val_split="train"
+        )
+        data.setup("fit")
+        dataset = data._ready("train")
+        share = dict.fromkeys((Task.REPORT, Task.VQA_CLOSED, Task.VQA_OPEN), 0.0)
+        for study, weight in zip(dataset.studies, dataset.weights, strict=True):
+            tasks = {record.task for record in study}
+            drawn = {task: mix.get(task, 1.0) for task in tasks}
+            for task in tasks:
+                share[task] += weight * drawn[task] / sum(drawn.values())
+        shares.append(share)
+    assert shares[0] == pytest.approx(shares[1])
+
+
 # ---- which series ----------------------------------------------------------------------------
 
 

@@ -105,9 +105,18 @@ class StudyDataset(Dataset[StudyItem]):
 
     @property
     def weights(self) -> list[float]:
-        """How often each study is visited, relative to the others: mean weight of its tasks."""
-        asked = [{record.task for record in study} for study in self.studies]
-        return [sum(self.mix.get(task, 1.0) for task in tasks) / len(tasks) for tasks in asked]
+        """How often each study is visited, relative to the others: mean weight of its tasks.
+
+        Studies of the same volumes, apart for what they are told, share the visits of one.
+        """
+        asked = [(study[0].volumes, {record.task for record in study}) for study in self.studies]
+        of_volumes: dict[tuple[str, ...], set[Task]] = {}
+        for volumes, tasks in asked:
+            of_volumes.setdefault(volumes, set()).update(tasks)
+        return [
+            sum(self.mix.get(task, 1.0) for task in tasks) / len(of_volumes[volumes])
+            for volumes, tasks in asked
+        ]
 
     def __getitem__(self, index: int | tuple[int, int]) -> StudyItem:
         """Return a study with all its questions, or with those that (row, seed) draws."""
