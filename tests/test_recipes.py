@@ -17,7 +17,7 @@ from tomovox.data.phantom import write_phantom
 from tomovox.sizes import build
 
 BASELINES = Path(__file__).resolve().parents[1] / "baselines"
-RECIPES = sorted([*BASELINES.glob("*/published*.yaml"), *BASELINES.glob("*/suite.yaml")])
+RECIPES = sorted([*BASELINES.glob("*/published*.yaml"), *BASELINES.glob("*/suite*.yaml")])
 
 VIT3D, BERT, SIGLIP_LARGE = 87_389_184, 109_482_240, 303_358_976
 """SIGLIP_LARGE without its last norm (2,048), before which Med-2E3 reads the tokens."""
@@ -32,6 +32,8 @@ def mlp(width_in: int, width_out: int) -> int:
 BRIDGE = {"connector3d": mlp(768, 3072), "connector2d": mlp(1024, 3072), "tgis": 769 * 3072}
 VIT_B16, HEAD = 85_798_656, 769 * 2048 + 2049 * 2048 + 2049 * 256 + 65_536 * 256
 ZFORMER = 985_344 + 85_026_816 + 1_536  # embedding of slices, blocks, norm: our own sizes
+SUITE_ZFORMER = ZFORMER + (65 + 8 + 5 + 6 + 4 - 512) * 768
+"""In place of 512 positions: places, 8 slots, and 5, 6 and 4 names told of a series."""
 
 
 def resampler(width: int) -> int:
@@ -70,9 +72,9 @@ TRAINS: dict[str, dict[str, int]] = {
     "ms_vlm/published_dino": {"student": VIT_B16 + HEAD},
     "ms_vlm/published_mem": {"zformer": ZFORMER, "guess": 769 * 768},
     "ms_vlm/published_align": SEQUENCE,
+    "ms_vlm/suite_mem": {"zformer": SUITE_ZFORMER, "guess": 769 * 768, "token": 768},
     "ms_vlm/suite": {
-        # In place of 512 positions: places, 8 slots, and 5, 6 and 4 names told of a series.
-        "zformer": ZFORMER + (65 + 8 + 5 + 6 + 4 - 512) * 768,
+        "zformer": SUITE_ZFORMER,
         "resampler": resampler(1024),
         "projector": mlp(1024, 3072),
         "language lora": 32 * 64 * (3072 + 3 * 3072 + 3072 + 3072),
