@@ -11,10 +11,11 @@ import pytest
 import torch
 from distributed_rank import RANKS, STRATEGIES, train, untrained
 from safetensors.torch import load_file
+from tiny_models import make
 from torch import nn
 
 from tomovox.models.checkpoint import check_checkpoint, load_trained
-from tomovox.models.sharding import first_process, share_out, system_of, whole
+from tomovox.models.sharding import _blocks, first_process, share_out, system_of, whole
 from tomovox.schema import TomovoxError
 
 NEAR = {"atol": 2e-5, "rtol": 0.0}
@@ -116,6 +117,13 @@ def test_without_a_mesh_a_model_stays_as_it_is():
     kind = type(model)
     share_out(model)
     assert type(model) is kind and system_of(model) == "Med2E3"
+
+
+@pytest.mark.parametrize(("name", "alone"), [("med2e3", True), ("ms_vlm", False)])
+def test_an_encoder_that_runs_as_often_as_there_are_slices_is_not_gathered_by_block(name, alone):
+    model = make(name)
+    model.vision2d.blocks = nn.ModuleList([nn.Sequential(nn.Linear(2, 2))])
+    assert (model.vision2d.blocks[0] in list(_blocks(model))) == alone
 
 
 def test_one_process_is_the_first_and_its_state_is_whole_already():

@@ -41,8 +41,12 @@ def share_out(model: Any) -> None:
 
 
 def _blocks(model: Any) -> Iterator[nn.Module]:
-    """Yield the blocks of the stacks in encoders and language model, outer ones first."""
-    for part in (*model.encoders, "language"):
+    """Yield the blocks of the stacks in encoders and language model, outer ones first.
+
+    All processes gather a block at the same time, so not those of an encoder that each of them runs
+    as often as its own studies have slices: it is gathered for a whole step.
+    """
+    for part in (*(() if model.by_series else model.encoders), "language"):
         for module in getattr(model, part).modules():
             if isinstance(module, nn.ModuleList):
                 yield from (block for block in module if next(block.children(), None) is not None)
