@@ -1,10 +1,12 @@
 """Are the stages without labels made as others are: continued when cut, from vectors made once?"""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tomovox.data.experiment_data import DataSource
@@ -12,6 +14,7 @@ from tomovox.data.phantom import write_phantom
 from tomovox.models.part_training import PartTraining
 from tomovox.models.slice_store import SliceStore
 from tomovox.models.slices import SliceEncoder, SliceEncoderConfig
+from tomovox.models.weights import save_tensors
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import TomovoxError
 from tomovox.stage_kinds import (
@@ -179,6 +182,21 @@ def test_the_z_former_waits_for_the_encoder_whose_vectors_it_reads(tmp_path, roo
     other = jobs_of(tmp_path, root, replace(STAGES, vision2d=replace(DISTILLATION, max_steps=9)))
     assert jobs["zformer"].folder != other["zformer"].folder
     assert jobs["zformer"].part["vectors"] != other["zformer"].part["vectors"]
+
+
+def test_an_encoder_that_was_trained_again_at_its_place_has_other_vectors(tmp_path, root):
+    path = tmp_path / "encoder/model.safetensors"
+    parts = {"vision2d": {**ENCODER, "weights": str(path.parent)}, "zformer": ZFORMER}
+    jobs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        if not jobs or seed:
+            save_tensors(SliceEncoderConfig(**ENCODER).build().state_dict(), path)
+            os.utime(path, ns=(seed, seed))
+        plan = jobs_of(tmp_path / "run", root, replace(STAGES, vision2d=None), parts)
+        jobs.append(plan["zformer"])
+    folders = [(job.folder, job.part["vectors"]) for job in jobs]
+    assert folders[0] == folders[1] and not set(folders[1]) & set(folders[2])
 
 
 def test_where_an_experiment_lies_does_not_name_its_stages(tmp_path, root):

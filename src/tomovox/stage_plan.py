@@ -21,7 +21,7 @@ from tomovox.data.question_templates import read_templates
 from tomovox.data.root_layout import CT_RATE, M3D
 from tomovox.data.sample import write_sample
 from tomovox.data.tokenizer import build_word_tokenizer, save_tokenizer
-from tomovox.models.weights import WEIGHTS_FILE
+from tomovox.models.weights import WEIGHTS_FILE, weights_file
 from tomovox.progress import say
 from tomovox.schema import TomovoxError
 from tomovox.stage_kinds import SelfDistillationStage, SharedStages, Stage, VisionStage
@@ -193,7 +193,11 @@ class StagePlan:
                 "or give vision2d its weights"
             )
         encoder = {k: v for k, v in encoder.items() if k not in ("frozen", "chunk")}
-        content = self._portable([VERSION, encoder, self.data_key(root, {}), self.threads])
+        of = [VERSION, encoder, self.data_key(root, {}), self.threads]
+        given = weights_file(encoder.get("weights") or encoder["name"])
+        if given.is_file() and self.folder not in given.parents:  # not named by its content
+            of.append([given.stat().st_size, given.stat().st_mtime_ns])
+        content = self._portable(of)
         vectors = str(self.folder / f"vectors-{key_of(content)}")
         part = {**part, "vision2d": encoder, "vectors": vectors}
         return self._job("zformer", stage, part, data, root)
