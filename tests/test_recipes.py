@@ -14,6 +14,8 @@ from published_parts import language_folder, slice_encoder_folder, text_encoder_
 
 from tomovox.configuration import Config, instantiate, merged, names_data_class, read_yaml
 from tomovox.data.phantom import write_phantom
+from tomovox.models.weights import read_config, save_tensors
+from tomovox.models.zformer import ZFormerConfig
 from tomovox.sizes import build
 
 BASELINES = Path(__file__).resolve().parents[1] / "baselines"
@@ -149,6 +151,14 @@ def parts(tmp_path_factory) -> Path:
     return folder
 
 
+def zformer_folder(folder: Path, settings: Config) -> Path:
+    """Return the folder of a small Z-former for the vectors of `slice_encoder_folder`."""
+    config = ZFormerConfig(**{**settings, "width": 16, "layers": 1, "heads": 2})
+    width = read_config(str(slice_encoder_folder(folder, "vit")), "vit").hidden_size
+    save_tensors(config.build(width).state_dict(), folder / "zformer/model.safetensors")
+    return folder / "zformer"
+
+
 def scaled(recipe: Config, folder: Path) -> Config:
     """Return a recipe with tiny models and data; what trains, rates and number types stay."""
     if "encoder" not in recipe["model"]["init_args"] and names_data_class(recipe):
@@ -183,6 +193,8 @@ def scaled(recipe: Config, folder: Path) -> Config:
         small["question"] = {"name": str(text_encoder_folder(folder, language)), "weights": None}
     if "latents" in arguments:
         small["zformer"] = {"width": 16, "layers": 1, "heads": 2}
+        if arguments["zformer"].get("frozen"):
+            small["zformer"]["weights"] = str(zformer_folder(folder, arguments["zformer"]))
         small |= {"latents": 4, "resampler_layers": 1, "resampler_width": 32}
     template = {"tokenizer": str(language)}
     if "volume_tokens" in recipe["data"]["template"]["init_args"]:

@@ -6,10 +6,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import CLOSE, QUESTIONS, asked, last_logits, make, volumes, zformer
+from tiny_models import (
+    CLOSE,
+    QUESTIONS,
+    asked,
+    last_logits,
+    make,
+    trained_zformer,
+    volumes,
+    zformer,
+)
 
 from tomovox.models.slice_layout import Packed, Padded, layout_of
-from tomovox.schema import Batch
+from tomovox.schema import Batch, TomovoxError
 
 
 def logits_of(model, series: list[torch.Tensor]) -> torch.Tensor:
@@ -167,8 +176,14 @@ def test_names_of_series_reach_the_tokens_once_they_are_learned():
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_a_frozen_zformer_does_not_train_and_all_else_does(frozen):
-    model = make("ms_vlm", zformer=zformer(frozen=frozen)).train()
+def test_a_frozen_zformer_does_not_train_and_all_else_does(frozen, tmp_path):
+    config = zformer(frozen=frozen, weights=trained_zformer(tmp_path))
+    model = make("ms_vlm", zformer=config).train()
     trains = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trains == {"resampler", "projector", "language"} | ({"zformer"} if not frozen else set())
     assert model.zformer.training is not frozen
+
+
+def test_a_zformer_that_nothing_trained_is_not_frozen():
+    with pytest.raises(TomovoxError, match=r"give zformer\.weights"):
+        make("ms_vlm", zformer=zformer(frozen=True))

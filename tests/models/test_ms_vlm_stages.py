@@ -1,8 +1,10 @@
 """Laws of MS-VLM's four stages: what trains in each, and what of a prompt carries loss."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from tiny_models import language, make, vision2d, zformer
+from tiny_models import language, make, trained_zformer, vision2d, zformer
 
 from tomovox.models.language import LoraSettings
 from tomovox.models.masked_embedding import MaskedEmbedding
@@ -16,7 +18,7 @@ def trained(module: torch.nn.Module) -> set[str]:
     return {name.partition(".")[0] for name, p in module.named_parameters() if p.requires_grad}
 
 
-def staged(stage: str) -> torch.nn.Module:
+def staged(stage: str, folder: Path) -> torch.nn.Module:
     """Return the module of a stage as the published recipes set it."""
     if stage == "self-distillation":
         module = SelfDistillation(vision2d(), HEAD)
@@ -24,7 +26,8 @@ def staged(stage: str) -> torch.nn.Module:
         module = MaskedEmbedding(vision2d(), zformer())
     else:
         lora = language(train="lora", lora=LoraSettings(rank=2, targets=["q_proj"]))
-        return make("ms_vlm", stage=stage, language=lora, zformer=zformer(frozen=True))
+        kept = zformer(frozen=True, weights=trained_zformer(folder))
+        return make("ms_vlm", stage=stage, language=lora, zformer=kept)
     module.configure_model()
     return module
 
@@ -38,12 +41,13 @@ def staged(stage: str) -> torch.nn.Module:
         ("instruct", {"resampler", "projector", "language"}),
     ],
 )
-def test_each_stage_trains_its_own_parts_alone(stage, parts):
-    assert trained(staged(stage)) == parts
+def test_each_stage_trains_its_own_parts_alone(stage, parts, tmp_path):
+    assert trained(staged(stage, tmp_path)) == parts
 
 
-def test_of_the_language_model_adapters_train_alone():
-    names = [n for n, p in staged("instruct").language.named_parameters() if p.requires_grad]
+def test_of_the_language_model_adapters_train_alone(tmp_path):
+    model = staged("instruct", tmp_path)
+    names = [n for n, p in model.language.named_parameters() if p.requires_grad]
     assert names and all("lora_" in name for name in names)
 
 

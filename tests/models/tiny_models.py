@@ -1,6 +1,7 @@
 """Tiny models and batches for the laws that every model inherits."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from lightning import seed_everything
@@ -13,6 +14,7 @@ from tomovox.models.med2e3 import Med2E3
 from tomovox.models.ms_vlm import MSVLM
 from tomovox.models.slices import SliceEncoderConfig
 from tomovox.models.vit3d import ViT3DConfig
+from tomovox.models.weights import save_tensors
 from tomovox.models.zformer import ZFormerConfig
 from tomovox.schema import IGNORE, Batch, Questions, Record, Studies, Task, Vocabulary
 
@@ -51,6 +53,13 @@ def vision2d(**changes) -> SliceEncoderConfig:
 
 def zformer(**changes) -> ZFormerConfig:
     return ZFormerConfig(**({"width": 32, "layers": 1, "heads": 2} | changes))
+
+
+def trained_zformer(folder: Path, **changes) -> str:
+    """Return a file of a Z-former's weights, for slice vectors as those of `vision2d`."""
+    path = folder / "zformer/model.safetensors"
+    save_tensors(zformer(**changes).build(vision2d().width).state_dict(), path)
+    return str(path)
 
 
 MAKERS: dict[str, Callable[..., VolumeLM]] = {

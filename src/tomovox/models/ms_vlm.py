@@ -11,8 +11,9 @@ from tomovox.models.resampler import Resampler
 from tomovox.models.slice_layout import layout_of
 from tomovox.models.slice_reading import SliceReader
 from tomovox.models.slices import SliceEncoderConfig
+from tomovox.models.weights import reads_sources
 from tomovox.models.zformer import ZFormerConfig
-from tomovox.schema import Percept, Questions, VisualTokens
+from tomovox.schema import Percept, Questions, TomovoxError, VisualTokens
 
 
 class MSVLM(SliceReader, VolumeLM):
@@ -43,8 +44,16 @@ class MSVLM(SliceReader, VolumeLM):
         self.resampler_width = resampler_width
 
     def build(self, width: int) -> None:
-        """Create encoder, Z-former, resampler and projector."""
+        """Create encoder, Z-former, resampler and projector.
+
+        Raises TomovoxError for a Z-former that is frozen as it was drawn.
+        """
         config = self.zformer_config
+        if config.frozen and reads_sources() and not (config.weights or self.init_from):
+            raise TomovoxError(
+                "zformer.frozen is true and nothing has trained it: give zformer.weights (the RUN "
+                "folder of masked slices) or init_from, or set zformer.frozen: false"
+            )
         self.vision2d = self.vision2d_config.build()
         self.zformer = config.build(self.vision2d.width)
         sizes = self.latents, self.resampler_layers, self.resampler_width
