@@ -3,9 +3,10 @@
 usage: OMP_NUM_THREADS=1 python benchmarks/ms_vlm_slices.py [--slices 8 16 ...] [--shares 1.0 ...]
                               [--repeats 3] [--output benchmarks/results/ms_vlm_slices.json]
 
-Z-former (12 layers of width 768), resampler (6 layers, 32 latents) and projector have the published
-width, weights are random; a tiny convolutional network stands for the slice encoder, whose cost is
-per slice and told apart. One step is a forward and a backward pass of all but the encoder.
+Z-former (12 layers) and resampler (6 layers, 32 latents) have width 768, weights are random: the
+published resampler, of width 4096, costs more and the same whatever the attention. A tiny
+convolutional network stands for the slice encoder, whose cost is per slice and told apart. One step
+is a forward and a backward pass of all but the encoder.
 
 by_slices: one study of so many slices. "dense" attention, "windowed" in blocks of 16, and "random",
 windows with 3 random blocks as BigBird's.
