@@ -37,6 +37,11 @@ def test_a_series_above_its_cap_is_read_evenly_from_first_to_last():
     assert kept.tolist() == [0, 2, 4, 6, 8]
 
 
+def test_a_series_that_gives_one_slice_gives_its_middle():
+    (kept,) = kept_slices(studies_of([9]), 512, 1)
+    assert kept.tolist() == [4]
+
+
 def test_of_a_study_above_its_cap_the_longest_series_give():
     assert counts(studies_of([40, 400, 300], [500]), 240, None) == [40, 100, 100, 240]
 

@@ -42,11 +42,11 @@ def id_of(kind: str, name: str) -> int:
 def kept_slices(
     studies: Studies, most_of_study: int, most_of_series: int | None
 ) -> list[Int[Tensor, "_k"]]:
-    """Return which slices of each series are read, evenly spread, first and last among them.
+    """Return which slices of each series are read, evenly spread from first to last.
 
-    A series has at most `most_of_series`. Where a study has more than `most_of_study`, its longest
-    series give until it has not: the others are read whole. Raises TomovoxError for a study of more
-    series than it may have slices.
+    A series has at most `most_of_series`; of one that gives a single slice it is the middle one.
+    Where a study has more than `most_of_study`, its longest series give until it has not: the
+    others are read whole. Raises TomovoxError for a study of more series than it may have slices.
     """
     owners = studies.study.tolist()
     depths = [volume.shape[1] for volume in studies.voxels]
@@ -78,6 +78,8 @@ def _level(depths: Sequence[int], most: int) -> int:
 
 
 def _evenly(depth: int, count: int) -> Int[Tensor, "_k"]:
+    if count == 1:
+        return torch.tensor([depth // 2])
     return torch.linspace(0, depth - 1, count).round().long()
 
 
