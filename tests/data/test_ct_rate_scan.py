@@ -57,6 +57,12 @@ def test_raw_values_become_hu_by_slope_and_intercept(tmp_path, slope, intercept)
     np.testing.assert_allclose(scan.voxels[0], in_window(values), atol=1e-6)
 
 
+def test_pixels_that_no_scan_has_are_refused_before_memory_is_taken(tmp_path):
+    path = write(tmp_path / "a.nii.gz", hu())
+    with pytest.raises(DataFault, match=r"a\.nii\.gz.* no scan has pixels of 90 x 90 mm; mend"):
+        prepared(path, Scanned(1.0, 0.0, (1.5, 90.0, 90.0), "B"), spacing_mm=(1.5, 0.01, 0.01))
+
+
 def test_air_is_told_as_it_was_found(tmp_path):
     assert -1000 <= prepared(write(tmp_path / "a.nii.gz", hu())).air_hu <= -900
 

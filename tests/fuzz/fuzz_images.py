@@ -75,7 +75,7 @@ def _damaged_nifti(valid: bytes) -> Bytes:
     return st.one_of(_nifti_fields(valid), _nifti_fields(valid), damaged_bytes(valid))
 
 
-def _damaged_gzip(valid: bytes) -> Bytes:
+def damaged_nifti_gz(valid: bytes) -> Bytes:
     inside = _damaged_nifti(gzip.decompress(valid)).map(lambda raw: gzip.compress(raw, 1, mtime=0))
     return st.one_of(inside, damaged_bytes(valid))
 
@@ -278,7 +278,7 @@ SERIES = {"read": _read("series"), "names": ("series",)}
 
 IMAGES = [
     _image("NIfTI .nii", "scan.nii", _nifti(), _damaged_nifti),
-    _image("NIfTI .nii.gz", "scan.nii.gz", gzip.compress(_nifti(), mtime=0), _damaged_gzip),
+    _image("NIfTI .nii.gz", "scan.nii.gz", gzip.compress(_nifti(), mtime=0), damaged_nifti_gz),
     _image("NRRD, raw", "scan.nrrd", _nrrd("raw"), _damaged_nrrd),
     _image("NRRD, gzip", "scan.nrrd", _nrrd("gzip"), _damaged_nrrd),
     _image("image .npy", "scan.npy", npy_bytes(VOXELS), lambda content: damaged_npy(VOXELS)),

@@ -40,6 +40,9 @@ LEAST = 0.02
 AS_DICOM = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Axes to the patient's left, the back and the head, as the slices of a DICOM series have them."""
 
+MOST_PIXELS = 2**26
+"""Of a slice at the new spacing, before its middle is cut out."""
+
 SAMPLED = 64
 """Air is looked for in so many slices, and in so many of their rows and columns or up to twice."""
 
@@ -120,13 +123,7 @@ def prepare_scan(path: Path, scanned: Scanned, settings: ScanSettings) -> Prepar
     turn, axes = _turned(affine, str(path))
     slope, intercept, hu, air = _hounsfield(path, image, scanned)
     n, height, width = shape[2], *(shape[:2] if turn.from_i_to_h else shape[1::-1])
-    grid = _grid((n, height, width), scanned.spacing_mm, settings.spacing_mm)
-    depth = grid[0] if settings.depth == "native" else settings.shape[0]
-    kept = (depth, *settings.shape[1:])
-    if math.prod(kept) > MOST_VOXELS:
-        raise DataFault(
-            str(path), f"would be {kept}, more than 2**31 voxels", "give a smaller shape"
-        )
+    grid, kept = _sizes(path, (n, height, width), scanned.spacing_mm, settings)
     middle = [_middle(old, new) for old, new in zip(grid, kept, strict=True)]
     low = settings.window[0] - settings.window[1] / 2
     air_seen = min(max((PADDING_HU - low) / settings.window[1], 0.0), 1.0)
@@ -225,6 +222,30 @@ def _slices(path: Path, image: Any, wanted: list[int]) -> Iterator[tuple[int, np
         with nifti_faults(path):
             stored = np.asarray(image.dataobj[(slice(None), slice(None), k, *more)])
         yield k, stored
+
+
+def _sizes(
+    path: Path,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    settings: ScanSettings,
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Return the size at the new spacing and what is kept of it; DataFault if no memory has it."""
+    grid = _grid(shape, spacing, settings.spacing_mm)
+    if grid[1] * grid[2] > MOST_PIXELS:
+        raise DataFault(
+            str(path),
+            f"its slices would be {grid[1]} x {grid[2]}: no scan has pixels of "
+            f"{spacing[1]:g} x {spacing[2]:g} mm",
+            "mend its row of the metadata",
+        )
+    depth = grid[0] if settings.depth == "native" else settings.shape[0]
+    kept = (depth, *settings.shape[1:])
+    if math.prod(kept) > MOST_VOXELS:
+        raise DataFault(
+            str(path), f"would be {kept}, more than 2**31 voxels", "give a smaller shape"
+        )
+    return grid, kept
 
 
 def _grid(
