@@ -180,6 +180,12 @@ def test_volumes_of_native_lengths_are_one_warning(m3d):
     assert "have 4 numbers of slices, from 1 to 4" in only(check_tree(m3d.root), "warning")
 
 
+def test_a_volume_of_another_depth_alone_may_be_read_as_it_is(m3d):
+    m3d.fill(train=2)
+    m3d.write_volume(m3d.image(1), np.random.default_rng(0).random((1, 3, 4, 4), dtype=np.float32))
+    assert "or read other depths with ms_vlm" in only(check_tree(m3d.root), "warning")
+
+
 def test_volumes_of_two_sizes_are_a_warning(m3d):
     m3d.fill(train=3)
     m3d.write_volume(m3d.image(2), np.eye(4, dtype=np.uint8).reshape(1, 1, 4, 4))

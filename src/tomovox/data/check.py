@@ -272,12 +272,13 @@ class _Check:
             )
             return
         sizes = Counter(self.shapes.values()).most_common()
+        else_read = ", or read other depths with ms_vlm" if len(planes) == 1 else ""
         for size, number in sizes[1:]:
             example = next(name for name, shape in self.shapes.items() if shape == size)
             self.warn(
                 f"{self.root}: {example}",
                 f"{number} volumes are {size}, {sizes[0][1]} are {sizes[0][0]}",
-                "prepare the data to one size (tomovox data prepare)",
+                f"prepare the data to one size (tomovox data prepare){else_read}",
             )
 
     def warn(self, place: str, what: str, remedy: str) -> None:
