@@ -37,15 +37,19 @@ def check_settings(given: Mapping[str, Any]) -> None:
             )
     if any(not 0 < weight < float("inf") for weight in given["mix"].values()):
         raise TomovoxError("data.mix holds a weight that is not above 0; drop the task instead")
-    for name in ("batch_size", "questions_per_study", "limit"):
-        value = given[name]
-        if value is not None and value < 1:
-            raise TomovoxError(f"data.{name} is {value}; it must be at least 1")
-    for name in ("num_workers", "seed"):
-        if given[name] < 0:
-            raise TomovoxError(f"data.{name} is {given[name]}; it must not be negative")
+    check_least(
+        **{name: (given[name], 1) for name in ("batch_size", "questions_per_study", "limit")},
+        **{name: (given[name], 0) for name in ("num_workers", "seed")},
+    )
     if permutations not in (0, len(LETTERS) - 1):
         raise TomovoxError(
             f"data.permutations is {permutations}; give {len(LETTERS) - 1} for every cyclic order, "
             f"or 0"
         )
+
+
+def check_least(**settings: tuple[int | None, int]) -> None:
+    """Raise TomovoxError for a setting of a data module that is below its least: (value, least)."""
+    for name, (value, least) in settings.items():
+        if value is not None and value < least:
+            raise TomovoxError(f"data.{name} is {value}; it must be at least {least}")

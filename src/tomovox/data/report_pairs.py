@@ -19,6 +19,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tomovox.data.asked import check_least
 from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
@@ -90,15 +91,13 @@ class ReportPairs(LightningDataModule):
         limit: int | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 2),  # one pair has nothing to be told from
-            ("max_length", max_length, 3),
-            ("limit", limit, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-        ):
-            if value is not None and value < least:
-                raise TomovoxError(f"data.{name} is {value}; it must be at least {least}")
+        check_least(
+            batch_size=(batch_size, 2),  # one pair has nothing to be told from
+            max_length=(max_length, 3),
+            limit=(limit, 1),
+            num_workers=(num_workers, 0),
+            seed=(seed, 0),
+        )
         self.root = Path(root)
         self.tokenizer = tokenizer
         self.splits = {"train": train_split, "val": val_split, "test": test_split}

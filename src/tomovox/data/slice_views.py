@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tomovox.data.asked import check_least
 from tomovox.data.dataset import OnBadVolume
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
@@ -56,15 +57,13 @@ class SliceViews(LightningDataModule):
         on_bad_volume: OnBadVolume = "raise",
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("slices_per_volume", slices_per_volume, 1),
-            ("limit", limit, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-        ):
-            if value is not None and value < least:
-                raise TomovoxError(f"data.{name} is {value}; it must be at least {least}")
+        check_least(
+            batch_size=(batch_size, 1),
+            slices_per_volume=(slices_per_volume, 1),
+            limit=(limit, 1),
+            num_workers=(num_workers, 0),
+            seed=(seed, 0),
+        )
         self.root, self.views, self.train_split = Path(root), views or ViewsConfig(), train_split
         self.batch_size, self.slices_per_volume = batch_size, slices_per_volume
         self.seed, self.num_workers, self.limit = seed, num_workers, limit

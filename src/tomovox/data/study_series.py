@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from tomovox.data.asked import check_least
 from tomovox.data.dataset import OnBadVolume, StudyDataset, studies_of
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
@@ -48,14 +49,12 @@ class StudySeries(LightningDataModule):
         on_bad_volume: OnBadVolume = "raise",
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("limit", limit, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-        ):
-            if value is not None and value < least:
-                raise TomovoxError(f"data.{name} is {value}; it must be at least {least}")
+        check_least(
+            batch_size=(batch_size, 1),
+            limit=(limit, 1),
+            num_workers=(num_workers, 0),
+            seed=(seed, 0),
+        )
         self.root, self.splits = Path(root), {"train": train_split, "val": val_split}
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.series: Literal["own", "case"] = series

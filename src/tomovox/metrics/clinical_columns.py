@@ -7,8 +7,9 @@ has no such column; `labelled` gives them what they need.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tomovox.metrics import labels
 from tomovox.metrics.metric import Metric, Rows
@@ -37,117 +38,26 @@ MICRO = "avg:label-and-record|no-positive:none|none-said:0"
 POOLED = "avg:pooled|trivial:0.333"
 OUTSIDE = "avg:record"
 
-CLINICAL_METRICS: dict[str, Metric] = {
-    "f1_macro.standard": Metric(
-        "f1_macro",
-        "standard",
-        CLINICAL,
-        MACRO,
-        "tomovox",
-        unlabelled,
-        pool=labels.f1_macro,
-        pool_rows=labels.f1_macro,
-        headline=True,
-    ),
-    "precision_macro.standard": Metric(
-        "precision_macro",
-        "standard",
-        CLINICAL,
-        MACRO,
-        "tomovox",
-        unlabelled,
-        pool=labels.precision_macro,
-        pool_rows=labels.precision_macro,
-        headline=True,
-    ),
-    "recall_macro.standard": Metric(
-        "recall_macro",
-        "standard",
-        CLINICAL,
-        MACRO,
-        "tomovox",
-        unlabelled,
-        pool=labels.recall_macro,
-        pool_rows=labels.recall_macro,
-        headline=True,
-    ),
-    "f1_micro.standard": Metric(
-        "f1_micro",
-        "standard",
-        CLINICAL,
-        MICRO,
-        "tomovox",
-        unlabelled,
-        summed,
-        pool=labels.f1_micro,
-        pool_rows=labels.f1_micro,
-        headline=True,
-    ),
-    "precision_micro.standard": Metric(
-        "precision_micro",
-        "standard",
-        CLINICAL,
-        MICRO,
-        "tomovox",
-        unlabelled,
-        summed,
-        pool=labels.precision_micro,
-        pool_rows=labels.precision_micro,
-        headline=True,
-    ),
-    "recall_micro.standard": Metric(
-        "recall_micro",
-        "standard",
-        CLINICAL,
-        MICRO,
-        "tomovox",
-        unlabelled,
-        summed,
-        pool=labels.recall_micro,
-        pool_rows=labels.recall_micro,
-        headline=True,
-    ),
-    "crg.standard": Metric(
-        "crg",
-        "standard",
-        CLINICAL,
-        POOLED,
-        "tomovox",
-        unlabelled,
-        summed,
-        pool=labels.crg,
-        pool_rows=labels.crg,
-        headline=True,
-        trivial=labels.TRIVIAL_CRG,
-    ),
-    "radgraph_f1.standard": Metric(
-        "radgraph_f1",
-        "standard",
-        CLINICAL,
-        OUTSIDE,
-        "tomovox",
-        unlabelled,
-        headline=True,
-    ),
-    "ratescore.standard": Metric(
-        "ratescore",
-        "standard",
-        CLINICAL,
-        OUTSIDE,
-        "tomovox",
-        unlabelled,
-        headline=True,
-    ),
-    "green.standard": Metric(
-        "green",
-        "standard",
-        CLINICAL,
-        OUTSIDE,
-        "tomovox",
-        unlabelled,
-        headline=True,
-    ),
-}
+
+def _column(name: str, details: str, **how: Any) -> Metric:
+    return Metric(name, "standard", CLINICAL, details, "tomovox", unlabelled, headline=True, **how)
+
+
+def _pooled(name: str, details: str, of: Callable[[Any], Any], **how: Any) -> Metric:
+    return _column(name, details, pool=of, pool_rows=of, **how)
+
+
+_COLUMNS = (
+    _pooled("f1_macro", MACRO, labels.f1_macro),
+    _pooled("precision_macro", MACRO, labels.precision_macro),
+    _pooled("recall_macro", MACRO, labels.recall_macro),
+    _pooled("f1_micro", MICRO, labels.f1_micro, part=summed),
+    _pooled("precision_micro", MICRO, labels.precision_micro, part=summed),
+    _pooled("recall_micro", MICRO, labels.recall_micro, part=summed),
+    _pooled("crg", POOLED, labels.crg, part=summed, trivial=labels.TRIVIAL_CRG),
+    *(_column(name, OUTSIDE) for name in ("radgraph_f1", "ratescore", "green")),
+)
+CLINICAL_METRICS = {f"{metric.name}.{metric.protocol}": metric for metric in _COLUMNS}
 """The clinical metrics of reports by "name.protocol", in the order of tables."""
 
 OF_LABELS = frozenset(key for key, m in CLINICAL_METRICS.items() if m.details != OUTSIDE)
