@@ -130,6 +130,14 @@ def test_question_types_stand_before_planes_and_phases():
     assert [row[1] for row in rows] == names
 
 
+def test_a_question_type_without_a_baseline_is_shown_with_the_others():
+    frame = frame_of(localisation_rows(oracle_run(cases=20)))
+    lost = (frame["question_type"] == "organ") & (frame["against"] == "uniform")
+    (sheet,) = [s for s in attention_sheets(frame[~lost]) if PARTED in s.title]
+    (organ,) = [row for row in sheet.rows if row[1] == "organ"]
+    assert organ[4] == "" and organ[5]
+
+
 def test_a_run_without_a_seed_is_shown(tmp_path):
     rows = localisation_rows(oracle_run(cases=20))
     assert sheet_of(rows, PARTED, seed=None).rows == sheet_of(rows, PARTED).rows

@@ -173,7 +173,7 @@ def _parted(table: _Table, task: str) -> Sheet:
     rows: list[tuple[str, ...]] = []
     for run in table.runs:
         for name, cells in table.parted(run, task, "evidence_mass").items():
-            first = cells["uniform"]
+            first = cells.get("uniform") or next(iter(cells.values()))
             less = [_marked(cells[base]) if base in cells else "" for base in against]
             rows.append((table.label(run), name, str(first["n"]), _value(first), *less))
     heads = (
