@@ -10,9 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tomovox.moments import reached
 from tomovox.schema import TomovoxError
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @contextmanager
@@ -70,6 +74,11 @@ def write_atomically(path: Path, data: str | bytes, remedy: str = "mend it") -> 
     """Write a whole file or leave the old one; raises as `whole_file`."""
     with whole_file(path, remedy) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def write_csv(frame: "pandas.DataFrame", path: Path) -> None:
+    """Write a table with six digits, as `write_atomically`."""
+    write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:

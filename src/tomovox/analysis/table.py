@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomovox.analysis.rows import Row
-from tomovox.files import write_atomically
+from tomovox.files import write_csv
 from tomovox.statistics.multiplicity import holm
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ def attention_table(found: Mapping[Run, Iterable[Row]]) -> pandas.DataFrame:
 def write_attention(frame: pandas.DataFrame, folder: Path) -> Path:
     """Write folder/attention.csv and return its path; its bytes depend on `frame`."""
     path = folder / "attention.csv"
-    write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_csv(frame, path)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tomovox.schema import LETTERS, Task, TomovoxError
@@ -53,3 +54,12 @@ def check_least(**settings: tuple[int | None, int]) -> None:
     for name, (value, least) in settings.items():
         if value is not None and value < least:
             raise TomovoxError(f"data.{name} is {value}; it must be at least {least}")
+
+
+def check_root(root: Path) -> None:
+    """Raise TomovoxError when there is no such data root."""
+    if not root.is_dir():
+        raise TomovoxError(
+            f"{root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
+            f"a small one (tomovox data phantom)"
+        )

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, check_settings
+from tomovox.data.asked import ASKED_BY_DEFAULT, FROM_MASKS, check_root, check_settings
 from tomovox.data.dataset import (
     OnBadVolume,
     StudyDataset,
@@ -125,11 +125,7 @@ class M3DDataModule(LightningDataModule):
 
         Raises TomovoxError when the root is missing or any record is malformed.
         """
-        if not self.root.is_dir():
-            raise TomovoxError(
-                f"{self.root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
-                f"a small one (tomovox data phantom)"
-            )
+        check_root(self.root)
         self.vocabulary()
         needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         needed["predict"] = needed["test"]

@@ -19,7 +19,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tomovox.data.asked import check_least
+from tomovox.data.asked import check_least, check_root
 from tomovox.data.controls import OTHER_PATIENT, other_patients, tampered
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
@@ -191,11 +191,7 @@ class ReportPairs(LightningDataModule):
         return self._records("train")
 
     def _records(self, name: str) -> list[Record]:
-        if not self.root.is_dir():
-            raise TomovoxError(
-                f"{self.root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
-                f"a small one (tomovox data phantom)"
-            )
+        check_root(self.root)
         task = Task.RETRIEVAL if name == "test" else Task.REPORT
         return read_records(self.root, task, self.splits[name])
 

@@ -15,7 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tomovox.data.asked import check_least
+from tomovox.data.asked import check_least, check_root
 from tomovox.data.dataset import OnBadVolume
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
@@ -72,11 +72,7 @@ class SliceViews(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Read which volumes there are; TomovoxError when they are missing or malformed."""
-        if not self.root.is_dir():
-            raise TomovoxError(
-                f"{self.root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
-                f"a small one (tomovox data phantom)"
-            )
+        check_root(self.root)
         if self._dataset is None:
             records = read_records(self.root, Task.REPORT, self.train_split)
             self._dataset = ViewDataset(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from tomovox.data.asked import check_least
+from tomovox.data.asked import check_least, check_root
 from tomovox.data.dataset import OnBadVolume, StudyDataset, studies_of
 from tomovox.data.records import read_records
 from tomovox.data.sampling import StudySampler
@@ -64,11 +64,7 @@ class StudySeries(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Read which studies there are; TomovoxError when any record is missing or malformed."""
-        if not self.root.is_dir():
-            raise TomovoxError(
-                f"{self.root}: no such data root; give the folder that holds M3D_Cap_npy, or make "
-                f"a small one (tomovox data phantom)"
-            )
+        check_root(self.root)
         for name in ("val",) if stage == "validate" else ("train", "val"):
             if name not in self._datasets:
                 self._datasets[name] = self._dataset(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from tomovox.files import write_atomically
+from tomovox.files import write_csv
 from tomovox.judge.cells import (
     KINDS,
     Run,
@@ -184,7 +184,7 @@ def write_clean(frame: pandas.DataFrame, folder: Path) -> list[Path]:
     if frame.empty:
         return []
     path = folder / "clean.csv"
-    write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_csv(frame, path)
     return [path]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomovox.files import write_atomically
+from tomovox.files import write_csv
 from tomovox.judge.cells import Run, run_order, runs_of
 from tomovox.parsed import is_count, is_number, json_of, read_object
 from tomovox.schema import NONE, TomovoxError
@@ -172,7 +172,7 @@ def _is_inside(stage: object) -> bool:
 def write_compute(frame: pandas.DataFrame, folder: Path) -> list[Path]:
     """Write folder/compute.csv, six digits."""
     path = folder / "compute.csv"
-    write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_csv(frame, path)
     return [path]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tomovox.files import write_atomically
+from tomovox.files import write_csv
 from tomovox.judge.cells import KINDS, Run, runs_of
 from tomovox.judge.columns import Column, columns_of
 from tomovox.judge.compare import DRAWS, LEVEL, SEED
@@ -121,7 +121,7 @@ def write_reliance(found: pandas.DataFrame, folder: Path) -> list[Path]:
     if found.empty:
         return []
     path = folder / "reliance.csv"
-    write_atomically(path, found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_csv(found, path)
     return [path]
 
 
