@@ -64,7 +64,8 @@ def _inspect(options: argparse.Namespace) -> int:
 
     contents = inspect_released(options.place)
     console = table_console()
-    console.print(f"{contents.place}: {contents.layout.title}", markup=False, highlight=False)
+    title = f"{contents.place}: {contents.layout.title}"
+    console.print(title, markup=False, highlight=False, soft_wrap=True)
     console.print(_table(contents))
     for told, keys in (
         ("no weights of part", contents.absent),
